@@ -1,0 +1,65 @@
+/** The store or another part that the work needs cannot be reached now; waiting may help. */
+export class UnavailableError extends Error {
+  override readonly name = 'UnavailableError';
+}
+
+/** Something was not as expected (position, key, membership): reload and decide again. */
+export class ConflictError extends Error {
+  override readonly name = 'ConflictError';
+}
+
+/** A value that can never be accepted: no waiting will mend it. */
+export class DataError extends Error {
+  override readonly name = 'DataError';
+}
+
+/** An unexpected value as an Error, for logging and wrapping. */
+export function toError(cause: unknown): Error {
+  return cause instanceof Error ? cause : new Error(String(cause));
+}
+
+/**
+ * Every refusal and failure that a client can see: stable code → HTTP status and what it means. The API's error
+ * documentation is generated from this table.
+ */
+export const ERRORS = {
+  invalid_json: [400, 'The body is not JSON.'],
+  invalid_request: [422, 'One or more fields are wrong; `errors` lists each.'],
+  body_too_large: [413, 'The body is larger than 1 MiB.'],
+  unsupported_media_type: [415, 'Send Content-Type: application/json.'],
+  not_found: [404, 'There is nothing at this path.'],
+  method_not_allowed: [405, 'The path does not take this method.'],
+  invalid_cursor: [422, 'The cursor is not one that a list returned.'],
+  invalid_id: [422, 'The id is not a UUID.'],
+  unknown_currency: [422, 'The currency is not an ISO 4217 code.'],
+  invalid_amount: [422, 'The amount is not a finite decimal number.'],
+  amount_not_positive: [422, 'The amount must be greater than zero.'],
+  amount_too_precise: [422, 'The amount has more decimals than its currency.'],
+  amount_too_large: [422, 'The amount is past 2^53 minor units.'],
+  payment_not_found: [404, 'No payment has this id.'],
+  payment_not_refundable: [409, 'Only an approved payment can be refunded.'],
+  refund_exceeds_payment: [422, 'The refund is larger than what is left of the payment.'],
+  refund_not_found: [404, 'No refund has this id.'],
+  wallet_not_found: [404, 'There is no such wallet.'],
+  wallet_already_exists: [409, 'The user has a wallet in this currency already.'],
+  currency_mismatch: [422, 'The wallet is in another currency.'],
+  insufficient_funds: [422, 'The balance and the overdraft limit do not cover the amount.'],
+  balance_too_large: [422, 'The balance would pass 2^53 minor units.'],
+  reference_reused: [409, 'The reference was used for another movement of this wallet.'],
+  idempotency_key_invalid: [422, 'An Idempotency-Key has 1 to 255 printable characters.'],
+  idempotency_key_reused: [422, 'The Idempotency-Key was used with another request.'],
+  idempotency_key_in_progress: [409, 'The first request with this Idempotency-Key is still running.'],
+  saga_not_found: [404, 'No saga has this id.'],
+  saga_not_stuck: [409, 'The saga cannot be retried or compensated in its present state.'],
+  dead_letter_not_found: [404, 'No dead letter has this id.'],
+  dead_letter_settled: [409, 'The dead letter was replayed or discarded already.'],
+  webhook_signature_invalid: [401, 'The webhook signature is missing, wrong or stale.'],
+  webhook_replayed: [409, 'The webhook was received before.'],
+  token_required: [422, 'This gateway needs a payment_token.'],
+  card_number_refused: [422, 'A card number was sent where a token belongs.'],
+  too_many_requests: [429, 'The queue of requests is full; try again later.'],
+  unavailable: [503, 'A part that the request needs is out of reach; try again later.'],
+  internal_error: [500, 'An unexpected fault; the trace id finds it in the logs.'],
+} as const satisfies Record<string, readonly [status: number, meaning: string]>;
+
+export type ErrorCode = keyof typeof ERRORS;

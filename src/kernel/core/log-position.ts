@@ -1,0 +1,34 @@
+/**
+ * How far a reader has come in the log: for each chain, the last position handled. The log is one chain per writer;
+ * a chain is appended to by one transaction after another, so its positions have no gaps and a reader that counts
+ * them can never skip the event of a transaction that commits late.
+ */
+export type LogPosition = Readonly<Record<number, number>>;
+
+export const LOG_START: LogPosition = Object.freeze({});
+
+/** The position in one chain; 0 when nothing of it was handled. */
+export function positionIn(position: LogPosition, chain: number): number {
+  return position[chain] ?? 0;
+}
+
+/** The earlier of the two in every chain: where a reader must start to miss nothing of either. */
+export function earlier(a: LogPosition, b: LogPosition): LogPosition {
+  const result: Record<number, number> = {};
+  for (const key of Object.keys(a)) {
+    const chain = Number(key);
+    const least = Math.min(a[chain]!, positionIn(b, chain));
+    if (least > 0) result[chain] = least;
+  }
+  return result;
+}
+
+/** How many events lie between the two: the lag of a reader at `behind` when the log's end is `ahead`. */
+export function distance(behind: LogPosition, ahead: LogPosition): number {
+  let total = 0;
+  for (const key of Object.keys(ahead)) {
+    const chain = Number(key);
+    total += Math.max(0, ahead[chain]! - positionIn(behind, chain));
+  }
+  return total;
+}
