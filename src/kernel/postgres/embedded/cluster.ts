@@ -45,7 +45,9 @@ function wrongMajor(dataDir: string, found: number, ours: number): string {
 async function removeDrafts(dataDir: string): Promise<void> {
   const parent = dirname(dataDir);
   for (const entry of await readdir(parent)) {
-    if (entry.startsWith(basename(dataDir) + DRAFT_MARK)) await rm(join(parent, entry), { recursive: true, force: true });
+    // An initdb whose parent was killed may still be writing here, hence the retries.
+    const options = { recursive: true, force: true, maxRetries: 10 };
+    if (entry.startsWith(basename(dataDir) + DRAFT_MARK)) await rm(join(parent, entry), options);
   }
 }
 

@@ -8,13 +8,17 @@ const TAIL_BYTES = 64 * 1024;
  * renamed because the running server keeps appending to the file that it was given.
  */
 export async function rotateLog(path: string): Promise<void> {
-  const size = await stat(path).then(
-    (file) => file.size,
-    () => 0,
-  );
-  if (size <= MAX_BYTES) return;
+  if ((await logSize(path)) <= MAX_BYTES) return;
   await copyFile(path, `${path}.1`);
   await truncate(path);
+}
+
+/** The log's length in bytes; 0 when there is none yet. */
+export async function logSize(path: string): Promise<number> {
+  const file = await stat(path).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT') throw error;
+  });
+  return file?.size ?? 0;
 }
 
 /** What was appended to the log from byte `from` on, at most its last 64 KiB. */
