@@ -1,11 +1,13 @@
 import { spawn } from 'node:child_process';
-import { randomBytes, randomUUID } from 'node:crypto';
-import { chown, link, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { randomBytes } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { chown, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import type { PostgresBinaries } from './binaries.ts';
 import { type Account, commandAs } from './run-as.ts';
 
 export const SUPERUSER = 'caudal';
+export const DATABASE = 'caudal';
 const DRAFT_MARK = '.initdb-';
 
 /**
@@ -26,7 +28,7 @@ export async function ensureCluster(
 }
 
 async function clusterMajor(dataDir: string): Promise<number | undefined> {
-  const entries = await readdir(dataDir).catch((error: NodeJS.ErrnoException) => {
+  const entries = await readdir(dataDir).catch((error: NodeJS.ErrnoException): string[] => {
     if (error.code === 'ENOENT') return [];
     throw new Error(`The PostgreSQL data folder ${dataDir} cannot be read: ${error.message}`, { cause: error });
   });
@@ -83,18 +85,24 @@ function run(program: string, args: string[], cwd: string): Promise<void> {
     child.on('error', reject);
     child.on('close', (code, signal) => {
       if (code === 0) resolve();
-      else reject(new Error(`initdb ended with ${signal ?? `code ${code}`}: ${complaint.trim() || 'it gave no reason'}`));
+      else
+        reject(new Error(`initdb ended with ${signal ?? `code ${code}`}: ${complaint.trim() || 'it gave no reason'}`));
     });
   });
 }
 
-/** The superuser's password, made at the first call and kept in `path`, which only the owner can read. */
-export async function ensurePassword(path: string): Promise<string> {
-  const draft = `${path}.${randomUUID()}`;
-  await writeFile(draft, randomBytes(24).toString('base64url'), { mode: 0o600 });
-  await link(draft, path).catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EEXIST') throw error;
-  });
-  await rm(draft);
-  return readFile(path, 'utf8');
+/** The superuser's password, kept in `<dataDir>.password`, which only its owner can read; made before the data folder is. */
+export async function ensurePassword(dataDir: string): Promise<string> {
+  const path = `${dataDir}.password`;
+  if (existsSync(path)) return readFile(path, 'utf8');
+  if (existsSync(join(dataDir, 'PG_VERSION'))) {
+    throw new Error(
+      `${path} is missing, which holds the password for ${dataDir}: put it back, or remove that folder too.`,
+    );
+  }
+  const draft = `${path}.draft`;
+  const password = randomBytes(24).toString('base64url');
+  await writeFile(draft, password, { mode: 0o600 });
+  await rename(draft, path);
+  return password;
 }

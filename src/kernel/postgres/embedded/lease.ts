@@ -1,0 +1,55 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import pg from 'pg';
+
+const APPLICATION_NAME = 'caudal-supervisor';
+const CLOSING_GRACE_MS = 2_000;
+const POLL_MS = 100;
+
+/**
+ * Opens the connection by which a process shows, for as long as it lives, that it uses the server. It ends with the server.
+ */
+export async function openLease(url: string, log: { warn(message: string): void }): Promise<pg.Client> {
+  const lease = connection(url);
+  lease.on('error', (error) => log.warn(`The connection to the embedded PostgreSQL was lost: ${error.message}`));
+  await lease.connect();
+  return lease;
+}
+
+/**
+ * How many connections of Caudal processes there are, known by their application name `caudal…`. Connections that are just being
+ * closed get 2 s to go.
+ */
+export async function countOtherUsers(url: string): Promise<number> {
+  const client = connection(url);
+  await client.connect();
+  try {
+    const deadline = Date.now() + CLOSING_GRACE_MS;
+    for (;;) {
+      const { rows } = await client.query<{ others: number }>(
+        `SELECT count(*)::int AS others FROM pg_stat_activity
+         WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() AND application_name LIKE 'caudal%'`,
+      );
+      const others = rows[0]?.others ?? 0;
+      if (others === 0 || Date.now() >= deadline) return others;
+      await sleep(POLL_MS);
+    }
+  } finally {
+    await client.end();
+  }
+}
+
+/** Creates the database unless it is there; `url` is that of another database. */
+export async function ensureDatabase(url: string, name: string): Promise<void> {
+  const client = connection(url);
+  await client.connect();
+  try {
+    const { rowCount } = await client.query('SELECT FROM pg_database WHERE datname = $1', [name]);
+    if (rowCount === 0) await client.query(`CREATE DATABASE ${pg.escapeIdentifier(name)}`);
+  } finally {
+    await client.end();
+  }
+}
+
+function connection(url: string): pg.Client {
+  return new pg.Client({ connectionString: url, application_name: APPLICATION_NAME });
+}
