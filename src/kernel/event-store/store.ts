@@ -126,6 +126,11 @@ export interface Writer {
    * @throws DataError the store refuses a value: the batch holds something that no waiting will mend
    */
   commit(batch: Commit): Promise<Committed>;
+  /**
+   * After an UnavailableError: resolves once the store is back and nothing of the failed commit is still under way, so
+   * that what is read from then on is final. @throws UnavailableError when it is not back yet
+   */
+  recover(): Promise<void>;
   close(): Promise<void>;
 }
 

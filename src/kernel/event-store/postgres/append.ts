@@ -1,0 +1,132 @@
+import { canonicalJson } from '../../core/canonical-json.ts';
+import type { RecordedEvent } from '../../core/event.ts';
+import { encodeArray } from '../../postgres/arrays.ts';
+import type { Statement } from '../../postgres/pipeline.ts';
+import { link } from '../hash-chain.ts';
+import type { StreamAppend } from '../store.ts';
+import { uuidTime } from '../../core/ids.ts';
+import { monthOf } from '../store.ts';
+
+/** The end of a chain: what the next event is linked to. */
+export interface ChainEnd {
+  readonly chain: number;
+  readonly position: number;
+  /** Hex. */
+  readonly hash: string;
+}
+
+/** A batch of events with their places and links, ready to be sent. */
+export interface SealedBatch {
+  readonly events: readonly RecordedEvent[];
+  readonly data: readonly string[];
+  readonly metadata: readonly string[];
+  readonly hashes: readonly string[];
+  readonly end: ChainEnd;
+}
+
+/** Gives each event of the appends its place in its stream and in the chain, and its link. */
+export function seal(appends: readonly StreamAppend[], from: ChainEnd): SealedBatch {
+  const events: RecordedEvent[] = [];
+  const data: string[] = [];
+  const metadata: string[] = [];
+  const hashes: string[] = [];
+  let end = from;
+  for (const append of appends) {
+    let streamPosition = append.expectedPosition;
+    for (const pending of append.events) {
+      streamPosition += 1;
+      const event: RecordedEvent = {
+        id: pending.id,
+        type: pending.type,
+        version: pending.version,
+        aggregateType: append.stream.type,
+        aggregateId: append.stream.id,
+        streamPosition,
+        chain: end.chain,
+        chainPosition: end.position + 1,
+        time: pending.time,
+        data: pending.data,
+        metadata: pending.metadata,
+      };
+      const dataText = canonicalJson(pending.data);
+      const metadataText = canonicalJson(pending.metadata);
+      const hash = link(end.hash, event, dataText, metadataText);
+      events.push(event);
+      data.push(dataText);
+      metadata.push(metadataText);
+      hashes.push(hash);
+      end = { chain: end.chain, position: event.chainPosition, hash };
+    }
+  }
+  return { events, data, metadata, hashes, end };
+}
+
+/**
+ * One row per event from one array per column. Measured with batches of 300 on one connection of a 2-core machine: 11 to
+ * 15 µs of the server's time an event; the unique index of streams is 3 µs of it, jsonb 4 µs; COPY is not faster.
+ */
+const INSERT_EVENTS = `INSERT INTO events (event_id, aggregate_id, stream_position, chain_position, "timestamp", created_at,
+  chain, event_version, aggregate_type, event_type, event_data, event_metadata, hash)
+SELECT id, stream, stream_position, $13::bigint + n, happened, $12::timestamptz, $11::int, version, aggregate_type, type, data, metadata, hash
+FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::timestamptz[], $5::smallint[], $6::text[], $7::text[], $8::jsonb[],
+  $9::jsonb[], $10::bytea[]) WITH ORDINALITY
+  AS e(id, stream, stream_position, happened, version, aggregate_type, type, data, metadata, hash, n)`;
+
+/** The statements that append a sealed batch; `storedAt` (milliseconds) chooses the partition. */
+export function appendStatements(
+  appends: readonly StreamAppend[],
+  batch: SealedBatch,
+  from: ChainEnd,
+  month: number,
+  storedAt: number,
+): readonly Statement[] {
+  const { events } = batch;
+  const begin: Statement = {
+    name: 'begin_append',
+    text: 'SELECT begin_append($1::int, $2::int, $3::bigint, $4::bigint, $5::bytea)',
+    values: [month, from.chain, from.position, batch.end.position, Buffer.from(batch.end.hash, 'hex')],
+  };
+  const insert: Statement = {
+    name: 'insert_events',
+    text: INSERT_EVENTS,
+    values: [
+      encodeArray('uuid', events.map((event) => event.id)),
+      encodeArray('uuid', events.map((event) => event.aggregateId)),
+      encodeArray('bigint', events.map((event) => event.streamPosition)),
+      encodeArray('timestamptz', events.map((event) => event.time)),
+      encodeArray('smallint', events.map((event) => event.version)),
+      encodeArray('text', events.map((event) => event.aggregateType)),
+      encodeArray('text', events.map((event) => event.type)),
+      encodeArray('jsonb', batch.data),
+      encodeArray('jsonb', batch.metadata),
+      encodeArray('bytea', batch.hashes),
+      from.chain,
+      new Date(storedAt).toISOString(),
+      from.position,
+    ],
+  };
+  const unproven = appends.filter((append) => !isProven(append, month));
+  return unproven.length === 0 ? [begin, insert] : [begin, checkStatement(unproven), insert];
+}
+
+/**
+ * True when the unique index of the month's partition alone proves the expected position: the stream's last event is
+ * known to stand in it, or the stream is new and its id was made in this month.
+ */
+function isProven(append: StreamAppend, month: number): boolean {
+  if (append.expectedPosition > 0) return append.lastMonth === month;
+  const born = uuidTime(append.stream.id);
+  return born !== undefined && monthOf(born) === month;
+}
+
+function checkStatement(appends: readonly StreamAppend[]): Statement {
+  return {
+    name: 'check_streams',
+    text: 'SELECT check_streams($1::uuid[], $2::text[], $3::bigint[])',
+    values: [
+      encodeArray('uuid', appends.map((append) => append.stream.id)),
+      encodeArray('text', appends.map((append) => append.stream.type)),
+      encodeArray('bigint', appends.map((append) => append.expectedPosition)),
+    ],
+  };
+}

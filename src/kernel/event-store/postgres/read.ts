@@ -1,0 +1,210 @@
+import type { EventMetadata, RecordedEvent } from '../../core/event.ts';
+import { uuidTime } from '../../core/ids.ts';
+import { type LogPosition, positionIn } from '../../core/log-position.ts';
+import type { Row, TableDefinition } from '../../core/table.ts';
+import { encodeArray } from '../../postgres/arrays.ts';
+import type { Sql } from '../../postgres/sql.ts';
+import type { LoadedStream, LogPage, Snapshot, StoredAnswer, StreamRef } from '../store.ts';
+import { monthOf } from '../store.ts';
+
+/** An event's row as every read selects it. */
+export interface EventRow {
+  readonly event_id: string;
+  readonly aggregate_id: string;
+  readonly aggregate_type: string;
+  readonly event_type: string;
+  readonly event_version: number;
+  readonly event_data: object;
+  readonly event_metadata: EventMetadata;
+  readonly timestamp: number;
+  readonly created_at: number;
+  readonly sequence_number: number;
+  readonly stream_position: number;
+  readonly chain: number;
+  readonly chain_position: number;
+}
+
+export const EVENT_COLUMNS = `e.event_id, e.aggregate_id, e.aggregate_type, e.event_type, e.event_version, e.event_data,
+  e.event_metadata, e.timestamp, e.created_at, e.sequence_number, e.stream_position, e.chain, e.chain_position`;
+
+/** Clocks of two machines may differ by so much: a stream is never searched later than its id's time less this. */
+const CLOCK_SKEW_MS = 86_400_000;
+
+/** A row as the event it holds. */
+export function toEvent(row: EventRow): RecordedEvent {
+  return {
+    id: row.event_id,
+    type: row.event_type,
+    version: row.event_version,
+    aggregateType: row.aggregate_type,
+    aggregateId: row.aggregate_id,
+    streamPosition: row.stream_position,
+    chain: row.chain,
+    chainPosition: row.chain_position,
+    sequence: row.sequence_number,
+    time: row.timestamp,
+    data: row.event_data,
+    metadata: row.event_metadata,
+  };
+}
+
+/**
+ * Snapshots and tails of many streams in two statements. `since` lets PostgreSQL leave out the partitions of the months
+ * before the stream's id was made.
+ */
+export async function loadStreams(
+  sql: Sql,
+  streams: readonly (StreamRef & { readonly stateVersion: number })[],
+): Promise<readonly LoadedStream[]> {
+  const snapshots = await findSnapshots(sql, streams);
+  const rows = await sql.query<EventRow & { ord: number }>(
+    `SELECT s.ord::int, ${EVENT_COLUMNS} FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::timestamptz[])
+        WITH ORDINALITY AS s(id, type, after, since, ord)
+      CROSS JOIN LATERAL (SELECT * FROM events e WHERE e.aggregate_id = s.id AND e.aggregate_type = s.type
+        AND e.stream_position > s.after AND e.created_at >= s.since) e ORDER BY s.ord, e.stream_position`,
+    [
+      encodeArray('uuid', streams.map((stream) => stream.id)),
+      encodeArray('text', streams.map((stream) => stream.type)),
+      encodeArray('bigint', streams.map((_, i) => snapshots[i]?.position ?? 0)),
+      encodeArray('timestamptz', streams.map((stream) => Math.max(0, (uuidTime(stream.id) ?? 0) - CLOCK_SKEW_MS))),
+    ],
+  );
+  const tails = new Map<number, EventRow[]>();
+  for (const row of rows) {
+    const tail = tails.get(row.ord);
+    if (tail === undefined) tails.set(row.ord, [row]);
+    else tail.push(row);
+  }
+  return streams.map((stream, i) => toLoaded(stream, snapshots[i], tails.get(i + 1) ?? []));
+}
+
+function toLoaded(stream: StreamRef, snapshot: Snapshot | undefined, tail: readonly EventRow[]): LoadedStream {
+  const last = tail.at(-1);
+  return {
+    stream,
+    ...(snapshot !== undefined && { snapshot }),
+    events: tail.map(toEvent),
+    ...(last !== undefined && { lastMonth: monthOf(last.created_at) }),
+  };
+}
+
+async function findSnapshots(
+  sql: Sql,
+  streams: readonly (StreamRef & { readonly stateVersion: number })[],
+): Promise<readonly (Snapshot | undefined)[]> {
+  const rows = await sql.query<{ ord: number; position: number; state_version: number; state: unknown }>(
+    `SELECT s.ord::int, p.position, p.state_version, p.state FROM unnest($1::uuid[], $2::text[], $3::int[])
+        WITH ORDINALITY AS s(id, type, version, ord)
+      JOIN snapshots p ON p.aggregate_id = s.id AND p.aggregate_type = s.type AND p.state_version = s.version`,
+    [
+      encodeArray('uuid', streams.map((stream) => stream.id)),
+      encodeArray('text', streams.map((stream) => stream.type)),
+      encodeArray('integer', streams.map((stream) => stream.stateVersion)),
+    ],
+  );
+  const found: (Snapshot | undefined)[] = streams.map(() => undefined);
+  for (const row of rows) {
+    const stream = streams[row.ord - 1]!;
+    found[row.ord - 1] = { stream, position: row.position, stateVersion: row.state_version, state: row.state };
+  }
+  return found;
+}
+
+/** A page of one stream. */
+export async function readStream(
+  sql: Sql,
+  stream: StreamRef,
+  options: { readonly from?: number; readonly limit: number; readonly backwards?: boolean },
+): Promise<readonly RecordedEvent[]> {
+  const from = options.from ?? (options.backwards ? Number.MAX_SAFE_INTEGER : 1);
+  const [compare, order] = options.backwards ? ['<=', 'DESC'] : ['>=', 'ASC'];
+  const rows = await sql.query<EventRow>(
+    `SELECT ${EVENT_COLUMNS} FROM events e WHERE e.aggregate_id = $1 AND e.aggregate_type = $2 AND e.stream_position ${compare} $3
+      ORDER BY e.stream_position ${order} LIMIT $4`,
+    [stream.id, stream.type, from, options.limit],
+  );
+  return rows.map(toEvent);
+}
+
+/**
+ * A page of the log: from each chain what comes after the position, all in one snapshot of the database, in the order of
+ * sequence numbers. Within a chain no position is missing below one that is visible, since its transactions follow one
+ * another; between chains an event that follows from another has the larger number and cannot be visible before it.
+ */
+export async function readLog(
+  sql: Sql,
+  after: LogPosition,
+  options: { readonly types?: readonly string[]; readonly limit: number },
+): Promise<LogPage> {
+  const rows = await sql.query<EventRow & { head_chain: number; head: number }>(
+    `WITH heads AS (SELECT c.chain, c.position, coalesce(a.after, 0) AS after FROM event_chains c
+        LEFT JOIN unnest($1::int[], $2::bigint[]) AS a(chain, after) USING (chain))
+      SELECT h.chain AS head_chain, h.position AS head, p.* FROM heads h LEFT JOIN LATERAL (
+        SELECT ${EVENT_COLUMNS} FROM events e WHERE e.chain = h.chain AND e.chain_position > h.after
+          AND e.chain_position <= h.position AND ($3::text[] IS NULL OR e.event_type = ANY($3))
+        ORDER BY e.chain_position LIMIT $4) p ON h.position > h.after
+      ORDER BY p.sequence_number NULLS LAST`,
+    [
+      encodeArray('integer', Object.keys(after).map(Number)),
+      encodeArray('bigint', Object.values(after)),
+      options.types === undefined ? null : encodeArray('text', options.types),
+      options.limit,
+    ],
+  );
+  return toPage(rows, after, options.limit);
+}
+
+function toPage(
+  rows: readonly (EventRow & { head_chain: number; head: number })[],
+  after: LogPosition,
+  limit: number,
+): LogPage {
+  const found = rows.filter((row) => row.event_id !== null);
+  const events = found.slice(0, limit).map(toEvent);
+  const cut = found.length > limit || found.length === limit;
+  const next: Record<number, number> = { ...after };
+  if (!cut) {
+    for (const row of rows) next[row.head_chain] = Math.max(row.head, positionIn(after, row.head_chain));
+    return { events, next, atEnd: true };
+  }
+  for (const event of events) next[event.chain] = event.chainPosition;
+  return { events, next, atEnd: false };
+}
+
+/** The end of every chain. */
+export async function readHead(sql: Sql): Promise<LogPosition> {
+  const rows = await sql.query<{ chain: number; position: number }>('SELECT chain, position FROM event_chains');
+  return Object.fromEntries(rows.map((row) => [row.chain, row.position]));
+}
+
+/** The stored answers in force among the keys. */
+export async function findAnswers(
+  sql: Sql,
+  keys: readonly { readonly scope: string; readonly key: string }[],
+): Promise<readonly StoredAnswer[]> {
+  const rows = await sql.query<{ scope: string; key: string; request_hash: string; answer: unknown; expires_at: number }>(
+    `SELECT k.scope, k.key, k.request_hash, k.answer, k.expires_at FROM unnest($1::text[], $2::text[]) AS a(scope, key)
+      JOIN idempotency_keys k USING (scope, key) WHERE k.expires_at >= now()`,
+    [encodeArray('text', keys.map((key) => key.scope)), encodeArray('text', keys.map((key) => key.key))],
+  );
+  return rows.map((row) => ({
+    scope: row.scope,
+    key: row.key,
+    requestHash: row.request_hash,
+    answer: row.answer,
+    expiresAt: row.expires_at,
+  }));
+}
+
+/** Rows of a read model by key. */
+export async function loadRows(
+  sql: Sql,
+  table: TableDefinition,
+  keys: readonly (readonly (string | number)[])[],
+): Promise<readonly Row[]> {
+  const arrays = table.key.map((column, i) => `$${i + 1}::${table.columns[column]}[]`);
+  return sql.query<Row>(
+    `SELECT t.* FROM unnest(${arrays.join(', ')}) AS k(${table.key.join(', ')}) JOIN ${table.name} t USING (${table.key.join(', ')})`,
+    table.key.map((column, i) => encodeArray(table.columns[column]!, keys.map((key) => key[i]))),
+  );
+}

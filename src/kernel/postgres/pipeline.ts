@@ -1,0 +1,66 @@
+import pg from 'pg';
+import { UnavailableError } from '../core/errors.ts';
+import { connectionOptions } from './driver.ts';
+import { translate } from './sqlstate.ts';
+
+/** One statement of a pipelined transaction; prepared once per connection under its name. */
+export interface Statement {
+  readonly name: string;
+  readonly text: string;
+  readonly values: readonly unknown[];
+}
+
+/** One connection on which a whole transaction is sent at once and costs one round trip. */
+export interface PipelinedConnection {
+  /** The server's process id of this connection. */
+  readonly pid: number;
+  /**
+   * Runs the statements in one transaction and gives the rows of each.
+   * @throws the first statement's error, as `sqlstate.translate` makes it; then nothing took effect. When the
+   *   connection breaks before the answer to COMMIT, whether it took effect is unknown (UnavailableError).
+   */
+  transaction(statements: readonly Statement[]): Promise<readonly (readonly unknown[])[]>;
+  /** True once the connection broke: it has to be replaced. */
+  readonly broken: boolean;
+  close(): Promise<void>;
+}
+
+/** Opens a connection of its own, outside any pool. @throws UnavailableError */
+export async function openPipelinedConnection(url: string, applicationName: string): Promise<PipelinedConnection> {
+  const client = new pg.Client({ ...connectionOptions(url, applicationName), pipeline: true } as pg.ClientConfig);
+  let broken = false;
+  client.on('error', () => {
+    broken = true;
+  });
+  client.on('end', () => {
+    broken = true;
+  });
+  try {
+    await client.connect();
+  } catch (cause) {
+    throw translate(cause);
+  }
+  return {
+    pid: (client as unknown as { processID: number }).processID,
+    get broken() {
+      return broken;
+    },
+    transaction: async (statements) => {
+      if (broken) throw new UnavailableError('the connection to PostgreSQL is broken');
+      return sendTransaction(client, statements);
+    },
+    close: () => client.end(),
+  };
+}
+
+async function sendTransaction(client: pg.Client, statements: readonly Statement[]): Promise<readonly unknown[][]> {
+  const sent = [
+    client.query('BEGIN'),
+    ...statements.map((s) => client.query({ name: s.name, text: s.text, values: s.values as unknown[] })),
+    client.query('COMMIT'),
+  ];
+  const outcomes = await Promise.allSettled(sent);
+  const failed = outcomes.find((outcome) => outcome.status === 'rejected');
+  if (failed !== undefined) throw translate(failed.reason);
+  return outcomes.slice(1, -1).map((outcome) => (outcome as PromiseFulfilledResult<pg.QueryResult>).value.rows);
+}
