@@ -8,6 +8,11 @@ export class ConflictError extends Error {
   override readonly name = 'ConflictError';
 }
 
+/** This process was taken for dead and lost its partitions: it has to join again. */
+export class MembershipLostError extends Error {
+  override readonly name = 'MembershipLostError';
+}
+
 /** A value that can never be accepted: no waiting will mend it. */
 export class DataError extends Error {
   override readonly name = 'DataError';

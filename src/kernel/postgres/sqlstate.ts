@@ -1,4 +1,4 @@
-import { ConflictError, DataError, toError, UnavailableError } from '../core/errors.ts';
+import { ConflictError, DataError, MembershipLostError, toError, UnavailableError } from '../core/errors.ts';
 
 /** SQLSTATEs of our own, raised by functions in the migrations. */
 export const RAISED = {
@@ -37,6 +37,7 @@ export function translate(cause: unknown): Error {
   if (state === undefined) {
     return new UnavailableError(`PostgreSQL is out of reach (${error.message}); see DATABASE_URL`, { cause });
   }
+  if (state === RAISED.membershipLost) return new MembershipLostError(error.message, { cause });
   if (state === UNIQUE_VIOLATION || state.startsWith(ROLLBACK_CLASS) || Object.values<string>(RAISED).includes(state)) {
     return new ConflictError(error.message, { cause });
   }

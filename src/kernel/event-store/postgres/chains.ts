@@ -3,48 +3,19 @@ import type { PipelinedConnection } from '../../postgres/pipeline.ts';
 import type { Sql } from '../../postgres/sql.ts';
 import type { ChainEnd } from './append.ts';
 
-/** First key of the advisory locks that say which session writes a chain; the second is the chain. */
-const CHAIN_LOCK = 8081;
 const TERMINATE_TIMEOUT_MS = 5000;
 
-interface ChainRow {
-  readonly chain: number;
-  readonly position: number;
-  readonly hash: string;
-}
-
-/**
- * Takes a chain that no live session writes, or starts a new one. The advisory lock lives as long as the connection. It only
- * keeps writers apart: what makes a chain whole is that `begin_append` moves its end from the expected position.
- */
+/** Takes a chain that no live session writes, or starts a new one; it is this session's until the connection ends. */
 export async function claimChain(connection: PipelinedConnection): Promise<ChainEnd> {
-  const [free] = await connection.transaction([
-    {
-      name: 'claim_chain',
-      text: `SELECT chain, position, encode(hash, 'hex') AS hash FROM event_chains
-        WHERE chain NOT IN (SELECT objid::int FROM pg_locks WHERE locktype = 'advisory' AND classid = ${CHAIN_LOCK})
-          AND pg_try_advisory_lock(${CHAIN_LOCK}, chain)
-        ORDER BY chain LIMIT 1`,
-      values: [],
-    },
+  const [rows] = await connection.transaction([
+    { name: 'claim_chain', text: `SELECT chain, position, encode(hash, 'hex') AS hash FROM claim_chain()`, values: [] },
   ]);
-  const found = (free as ChainRow[])[0];
-  if (found !== undefined) return found;
-  const [, made] = await connection.transaction([
-    { name: 'lock_new_chains', text: 'LOCK TABLE event_chains IN SHARE ROW EXCLUSIVE MODE', values: [] },
-    {
-      name: 'start_chain',
-      text: `WITH started AS (INSERT INTO event_chains DEFAULT VALUES RETURNING chain, position, encode(hash, 'hex') AS hash)
-        SELECT chain, position, hash FROM started WHERE pg_try_advisory_lock(${CHAIN_LOCK}, chain)`,
-      values: [],
-    },
-  ]);
-  return (made as ChainRow[])[0]!;
+  return rows![0] as ChainEnd;
 }
 
 /** The chain's end, once no transaction that moves it is under way. */
 export async function fetchChainEnd(sql: Sql, chain: number): Promise<ChainEnd> {
-  const rows = await sql.query<ChainRow>(
+  const rows = await sql.query<ChainEnd>(
     `SELECT chain, position, encode(hash, 'hex') AS hash FROM event_chains WHERE chain = $1 FOR UPDATE`,
     [chain],
   );

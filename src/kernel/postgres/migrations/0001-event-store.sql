@@ -31,6 +31,23 @@ CREATE TABLE event_chains (
   hash     bytea   NOT NULL DEFAULT decode(repeat('00', 32), 'hex')
 );
 
+-- Gives the caller's session a chain that no live session writes, or a new one. The advisory lock lives as long as the
+-- session; it keeps writers apart, but what makes a chain whole is `begin_append`.
+CREATE FUNCTION claim_chain() RETURNS SETOF event_chains LANGUAGE plpgsql AS $$
+DECLARE
+  candidate event_chains;
+BEGIN
+  FOR candidate IN SELECT * FROM event_chains ORDER BY chain LOOP
+    IF pg_try_advisory_lock(8081, candidate.chain) THEN
+      RETURN QUERY SELECT * FROM event_chains c WHERE c.chain = candidate.chain;
+      RETURN;
+    END IF;
+  END LOOP;
+  INSERT INTO event_chains DEFAULT VALUES RETURNING * INTO candidate;
+  PERFORM pg_advisory_lock(8081, candidate.chain);
+  RETURN NEXT candidate;
+END $$;
+
 -- The months that have a partition. A closed month takes no more events, which makes the checks of stream positions in
 -- `check_streams` safe across partitions: what is older than the current month cannot change under a transaction.
 CREATE TABLE event_months (

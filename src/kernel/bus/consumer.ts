@@ -1,0 +1,233 @@
+import type { RecordedEvent } from '../core/event.ts';
+import { distance, LOG_START, type LogPosition, positionIn } from '../core/log-position.ts';
+import type { Committed, Progress, Store } from '../event-store/store.ts';
+import {
+  assignment,
+  type GroupStore,
+  type GroupView,
+  type MemberProgress,
+  type Ownership,
+  type PartitionRef,
+  partitionName,
+} from './group.ts';
+import { createInbox } from './inbox.ts';
+import type { Tail } from './tail.ts';
+import { type Place, placeOf, type Topology, topicsOf } from './topology.ts';
+
+export interface ConsumerSettings {
+  /** The service, or the read model, that consumes. */
+  readonly name: string;
+  /** This process, unique among those that ever ran. */
+  readonly member: string;
+  readonly types: readonly string[];
+  /** Events held in memory at most; what is beyond waits in the log. */
+  readonly maxInbox: number;
+  /** Events read from the log at once. */
+  readonly fetchSize: number;
+  /** A member that says nothing for so long is put out, milliseconds. */
+  readonly leaseMs: number;
+}
+
+export interface Taken {
+  readonly events: readonly RecordedEvent[];
+  /** To be saved in the transaction that handles the events. */
+  readonly progress: Progress;
+}
+
+/** One member of a consumer group over the log. `take` hands out; `confirm` or `rewind` says what became of it. */
+export interface Consumer {
+  /** Joins the group and takes its share of the partitions. */
+  start(): Promise<void>;
+  take(max: number): Taken | undefined;
+  confirm(progress: Progress): void;
+  /** Hands out again what was taken since the last confirmation: the progress is read anew, if need be by joining anew. */
+  rewind(membershipLost: boolean): Promise<void>;
+  /** Whether `maintain` has something to do: partitions to exchange, or the log to read. */
+  readonly needsCare: boolean;
+  /** Between two batches: exchanges partitions and reads the log. */
+  maintain(): Promise<void>;
+  /** Progress that is not saved yet although nothing is under way; undefined when there is none. */
+  idleProgress(): Progress | undefined;
+  /** Says "alive" and looks who else is; to be called about every second. */
+  heartbeat(): Promise<void>;
+  placeOf(event: RecordedEvent): Place | undefined;
+  /** Events of the log that are not handled yet, its own types and others alike. */
+  lag(): Promise<number>;
+  readonly owned: readonly PartitionRef[];
+  /** Called whenever there may be something to take. */
+  onReady(listener: () => void): void;
+  /** Gives the partitions back and leaves. Everything taken must be confirmed or given up. */
+  stop(): Promise<void>;
+}
+
+interface Ports {
+  readonly store: Store;
+  readonly groups: GroupStore;
+  readonly tail: Tail;
+  readonly topology: Topology;
+}
+
+/** A consumer of the event types, sharing the partitions of their topics with the other members of its group. */
+export function createConsumer(settings: ConsumerSettings, ports: Ports): Consumer {
+  const { store, groups, tail, topology } = ports;
+  const types = new Set(settings.types);
+  const partitions = partitionsFor(topology, settings);
+  const inbox = createInbox(LOG_START);
+  let generation = 0;
+  let member = settings.member;
+  let ownership: Ownership = { owned: [], progress: { cursor: LOG_START, ahead: {} } };
+  let ownedNames = new Set<string>();
+  let saved: LogPosition = LOG_START;
+  let view: GroupView | undefined;
+  let behind = true;
+  let fetching = false;
+  let early: Committed[] = [];
+  let ready: () => void = () => undefined;
+  let unsubscribe: () => void = () => undefined;
+
+  const accept = (committed: Committed): void => {
+    if (fetching) {
+      early.push(committed);
+      return;
+    }
+    if (!tail.alone || inbox.size >= settings.maxInbox) behind = true;
+    if (!behind) {
+      const { events } = committed;
+      const wanted = events.filter((event) => types.has(event.type));
+      behind = !inbox.offer(committed.chain, events[0]!.chainPosition, events.at(-1)!.chainPosition, wanted);
+    }
+    if (behind || inbox.size > 0) ready();
+  };
+
+  const own = (next: Ownership): void => {
+    ownership = next;
+    ownedNames = new Set(next.owned.map(partitionName));
+    saved = next.progress.cursor;
+    inbox.reset(next.progress.cursor);
+    behind = true;
+  };
+
+  const isOurs = (event: RecordedEvent): boolean => {
+    const ahead = ownership.progress.ahead;
+    if (ownedNames.size === partitions.length && Object.keys(ahead).length === 0) return true;
+    const place = placeOf(topology, event) ?? LOG_PLACE;
+    const name = partitionName(place);
+    if (!ownedNames.has(name)) return false;
+    const handled = ahead[name];
+    return handled === undefined || event.chainPosition > positionIn(handled, event.chain);
+  };
+
+  const progressAt = (cursor: LogPosition): Progress => {
+    const ahead: Record<string, LogPosition> = {};
+    for (const [name, position] of Object.entries(ownership.progress.ahead)) {
+      if (distance(cursor, position) > 0) ahead[name] = position;
+    }
+    return { consumer: settings.name, member, value: { cursor, ahead } satisfies MemberProgress };
+  };
+
+  const rebalance = async (): Promise<void> => {
+    const wanted = assignment(view!, member);
+    view = undefined;
+    const wantedNames = new Set(wanted.map(partitionName));
+    const release = ownership.owned.filter((ref) => !wantedNames.has(partitionName(ref)));
+    const acquire = wanted.filter((ref) => !ownedNames.has(partitionName(ref)));
+    if (release.length + acquire.length > 0) own(await groups.exchange(settings.name, member, release, acquire));
+  };
+
+  const fetch = async (): Promise<void> => {
+    behind = false;
+    fetching = true;
+    try {
+      const page = await store.readLog(inbox.fetched, { types: settings.types, limit: settings.fetchSize });
+      inbox.add(page.events, page.next);
+      behind = !page.atEnd;
+    } catch (cause) {
+      behind = true;
+      throw cause;
+    } finally {
+      fetching = false;
+      const waiting = early;
+      early = [];
+      for (const committed of waiting) accept(committed);
+    }
+  };
+
+  const join = async (): Promise<void> => {
+    member = generation === 0 ? settings.member : `${settings.member}.${generation}`;
+    generation += 1;
+    await groups.join(settings.name, member, partitions);
+    view = await groups.heartbeat(settings.name, member, settings.leaseMs);
+    own({ owned: [], progress: { cursor: LOG_START, ahead: {} } });
+    await rebalance();
+  };
+
+  const needsExchange = (): boolean => {
+    if (view === undefined) return false;
+    const wanted = assignment(view, member);
+    return wanted.length !== ownership.owned.length || wanted.some((ref) => !ownedNames.has(partitionName(ref)));
+  };
+
+  return {
+    start: async () => {
+      unsubscribe = tail.subscribe(accept, () => {
+        behind = true;
+        ready();
+      });
+      await join();
+    },
+    take: (max) => {
+      const taken = inbox.take(max);
+      if (taken === undefined) return undefined;
+      return { events: taken.events.filter(isOurs), progress: progressAt(taken.position) };
+    },
+    confirm: (progress) => {
+      const value = progress.value as MemberProgress;
+      saved = value.cursor;
+      ownership = { ...ownership, progress: value };
+    },
+    rewind: async (membershipLost) => {
+      if (membershipLost) return join();
+      own({ ...ownership, progress: await groups.progress(settings.name, member) });
+    },
+    get needsCare() {
+      return view !== undefined || (behind && ownership.owned.length > 0 && inbox.size < settings.maxInbox);
+    },
+    maintain: async () => {
+      if (view !== undefined) await rebalance();
+      if (behind && ownership.owned.length > 0 && inbox.size < settings.maxInbox) await fetch();
+    },
+    idleProgress: () => {
+      const position = inbox.position;
+      return inbox.size > 0 || distance(saved, position) === 0 ? undefined : progressAt(position);
+    },
+    heartbeat: async () => {
+      view = await groups.heartbeat(settings.name, member, settings.leaseMs);
+      if (needsExchange()) ready();
+      else view = undefined;
+    },
+    placeOf: (event) => placeOf(topology, event),
+    lag: async () => distance(saved, await store.head()),
+    get owned() {
+      return ownership.owned;
+    },
+    onReady: (listener) => {
+      ready = listener;
+    },
+    stop: async () => {
+      unsubscribe();
+      await groups.exchange(settings.name, member, ownership.owned, []);
+      await groups.leave(settings.name, member);
+    },
+  };
+}
+
+/** Where an event stands for a consumer of types that are on no topic: the log itself is the one partition. */
+const LOG_PLACE: PartitionRef = { topic: 'log', partition: 0 };
+
+function partitionsFor(topology: Topology, settings: ConsumerSettings): readonly PartitionRef[] {
+  const topics = topicsOf(topology, settings.types);
+  const refs = topics.flatMap((topic) =>
+    Array.from({ length: topic.partitions }, (_, partition) => ({ topic: topic.name, partition })),
+  );
+  return settings.types.some((type) => !topology.routes.has(type)) ? [...refs, LOG_PLACE] : refs;
+}

@@ -1,0 +1,87 @@
+import { distance, earlier, LOG_START, type LogPosition } from '../core/log-position.ts';
+
+/** One partition of one topic. */
+export interface PartitionRef {
+  readonly topic: string;
+  readonly partition: number;
+}
+
+/** `topic/partition`: how a partition is written as a key. */
+export function partitionName(ref: PartitionRef): string {
+  return `${ref.topic}/${ref.partition}`;
+}
+
+export interface OwnedPartition extends PartitionRef {
+  /** The member that handles it, or undefined while nobody does. */
+  readonly owner: string | undefined;
+}
+
+/** Who shares the work of a consumer at this moment. */
+export interface GroupView {
+  /** Live members, sorted. */
+  readonly members: readonly string[];
+  readonly partitions: readonly OwnedPartition[];
+}
+
+/** How far a member has come: all its partitions stand at `cursor`, but for those that are ahead of it. */
+export interface MemberProgress {
+  readonly cursor: LogPosition;
+  /** By partition name. */
+  readonly ahead: Readonly<Record<string, LogPosition>>;
+}
+
+/** What a member owns, and how far it has come in it. */
+export interface Ownership {
+  readonly owned: readonly PartitionRef[];
+  readonly progress: MemberProgress;
+}
+
+/** A partition and where its next owner has to go on. */
+export type StandingPartition = PartitionRef & { readonly progress: LogPosition };
+
+/** Where a partition of the member stands. */
+export function standing(progress: MemberProgress, ref: PartitionRef): LogPosition {
+  return progress.ahead[partitionName(ref)] ?? progress.cursor;
+}
+
+/** The progress of a member that owns exactly these partitions: the cursor is the earliest of them. */
+export function progressOf(partitions: readonly StandingPartition[]): MemberProgress {
+  const [first, ...others] = partitions;
+  if (first === undefined) return { cursor: LOG_START, ahead: {} };
+  const cursor = others.reduce((least, partition) => earlier(least, partition.progress), first.progress);
+  const ahead = partitions.filter((partition) => distance(cursor, partition.progress) > 0);
+  return { cursor, ahead: Object.fromEntries(ahead.map((partition) => [partitionName(partition), partition.progress])) };
+}
+
+/** The port of group membership: shared rows that say who handles what. PostgreSQL, or memory in simulations. */
+export interface GroupStore {
+  /** Enters as a member without partitions; makes the partitions that are new, standing at the log's start. */
+  join(consumer: string, member: string, partitions: readonly PartitionRef[]): Promise<void>;
+  /** Says "alive", puts out the members that did not for `leaseMs` (their partitions go free where they stood), and looks. */
+  heartbeat(consumer: string, member: string, leaseMs: number): Promise<GroupView>;
+  /**
+   * Gives partitions back where they stand by the progress saved last, and takes those that are free.
+   * @returns what the member owns now, and its progress, which is saved
+   * @throws MembershipLostError when this member was put out
+   */
+  exchange(
+    consumer: string,
+    member: string,
+    release: readonly PartitionRef[],
+    acquire: readonly PartitionRef[],
+  ): Promise<Ownership>;
+  /** The progress saved last (see `Commit.progress`). @throws MembershipLostError */
+  progress(consumer: string, member: string): Promise<MemberProgress>;
+  /** Leaves; the partitions must have been given back. */
+  leave(consumer: string, member: string): Promise<void>;
+}
+
+/**
+ * Which partitions a member ought to have: partition i of every topic belongs to the i-th member in order, round and
+ * round, so that the partitions of one number, which hold the same keys, come together.
+ */
+export function assignment(view: GroupView, member: string): readonly PartitionRef[] {
+  const index = view.members.indexOf(member);
+  if (index < 0) return [];
+  return view.partitions.filter((ref) => ref.partition % view.members.length === index);
+}

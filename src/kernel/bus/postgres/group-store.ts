@@ -1,0 +1,127 @@
+import { MembershipLostError } from '../../core/errors.ts';
+import { encodeArray } from '../../postgres/arrays.ts';
+import type { Pool } from '../../postgres/pool.ts';
+import type { Sql } from '../../postgres/sql.ts';
+import {
+  type GroupStore,
+  type MemberProgress,
+  type OwnedPartition,
+  type Ownership,
+  type PartitionRef,
+  partitionName,
+  progressOf,
+  type StandingPartition,
+  standing,
+} from '../group.ts';
+
+/** Group membership in the tables `bus_members` and `bus_partitions`. */
+export function createPostgresGroupStore(pool: Pool): GroupStore {
+  return {
+    join: (consumer, member, partitions) => pool.transaction((sql) => join(sql, consumer, member, partitions)),
+    heartbeat: async (consumer, member, leaseMs) => {
+      await pool.query('UPDATE bus_members SET heartbeat_at = now() WHERE consumer = $1 AND member = $2', [consumer, member]);
+      await pool.transaction((sql) => putOutTheDead(sql, consumer, leaseMs));
+      const members = await pool.query<{ member: string }>(
+        'SELECT member FROM bus_members WHERE consumer = $1 ORDER BY member',
+        [consumer],
+      );
+      const partitions = await pool.query<{ topic: string; partition: number; owner: string | null }>(
+        'SELECT topic, partition, owner FROM bus_partitions WHERE consumer = $1 ORDER BY topic, partition',
+        [consumer],
+      );
+      return {
+        members: members.map((row) => row.member),
+        partitions: partitions.map((row): OwnedPartition => ({ ...row, owner: row.owner ?? undefined })),
+      };
+    },
+    exchange: (consumer, member, release, acquire) =>
+      pool.transaction((sql) => exchange(sql, consumer, member, release, acquire)),
+    progress: (consumer, member) => readProgress(pool, consumer, member),
+    leave: async (consumer, member) => {
+      await pool.query('DELETE FROM bus_members WHERE consumer = $1 AND member = $2', [consumer, member]);
+    },
+  };
+}
+
+async function join(sql: Sql, consumer: string, member: string, partitions: readonly PartitionRef[]): Promise<void> {
+  await sql.query(
+    `INSERT INTO bus_partitions (consumer, topic, partition) SELECT $1, * FROM unnest($2::text[], $3::int[]) ON CONFLICT DO NOTHING`,
+    [consumer, ...refArrays(partitions)],
+  );
+  await sql.query(
+    `INSERT INTO bus_members (consumer, member, progress, heartbeat_at) VALUES ($1, $2, '{"cursor": {}, "ahead": {}}', now())`,
+    [consumer, member],
+  );
+}
+
+/** Locking a member's row waits for a commit of its that is under way, and refuses those after. */
+async function putOutTheDead(sql: Sql, consumer: string, leaseMs: number): Promise<void> {
+  const dead = await sql.query<{ member: string; progress: MemberProgress }>(
+    `SELECT member, progress FROM bus_members WHERE consumer = $1 AND heartbeat_at < now() - $2 * interval '1 millisecond'
+      ORDER BY member FOR UPDATE SKIP LOCKED`,
+    [consumer, leaseMs],
+  );
+  for (const { member, progress } of dead) {
+    const owned = await ownedBy(sql, consumer, member);
+    await give(sql, consumer, owned.map((ref) => ({ ...ref, progress: standing(progress, ref) })));
+    await sql.query('DELETE FROM bus_members WHERE consumer = $1 AND member = $2', [consumer, member]);
+  }
+}
+
+async function exchange(
+  sql: Sql,
+  consumer: string,
+  member: string,
+  release: readonly PartitionRef[],
+  acquire: readonly PartitionRef[],
+): Promise<Ownership> {
+  await sql.query('SELECT 1 FROM bus_members WHERE consumer = $1 AND member = $2 FOR UPDATE', [consumer, member]);
+  const progress = await readProgress(sql, consumer, member);
+  const released = new Set(release.map(partitionName));
+  const before = await ownedBy(sql, consumer, member);
+  const kept = before.filter((ref) => !released.has(partitionName(ref)));
+  const given = before.filter((ref) => released.has(partitionName(ref)));
+  await give(sql, consumer, given.map((ref) => ({ ...ref, progress: standing(progress, ref) })));
+  const taken = await sql.query<StandingPartition>(
+    `UPDATE bus_partitions p SET owner = $2 FROM unnest($3::text[], $4::int[]) AS a(topic, partition)
+      WHERE p.consumer = $1 AND p.topic = a.topic AND p.partition = a.partition AND p.owner IS NULL
+      RETURNING p.topic, p.partition, p.progress`,
+    [consumer, member, ...refArrays(acquire)],
+  );
+  const owned = [...kept.map((ref) => ({ ...ref, progress: standing(progress, ref) })), ...taken];
+  const next = progressOf(owned);
+  await sql.query('SELECT save_progress($1, $2, $3)', [consumer, member, JSON.stringify(next)]);
+  return { owned, progress: next };
+}
+
+function ownedBy(sql: Sql, consumer: string, member: string): Promise<readonly PartitionRef[]> {
+  return sql.query<PartitionRef>('SELECT topic, partition FROM bus_partitions WHERE consumer = $1 AND owner = $2', [
+    consumer,
+    member,
+  ]);
+}
+
+async function give(sql: Sql, consumer: string, partitions: readonly StandingPartition[]): Promise<void> {
+  if (partitions.length === 0) return;
+  await sql.query(
+    `UPDATE bus_partitions p SET owner = NULL, progress = a.progress FROM unnest($2::text[], $3::int[], $4::jsonb[])
+      AS a(topic, partition, progress) WHERE p.consumer = $1 AND p.topic = a.topic AND p.partition = a.partition`,
+    [consumer, ...refArrays(partitions), encodeArray('jsonb', partitions.map((partition) => partition.progress))],
+  );
+}
+
+async function readProgress(sql: Sql, consumer: string, member: string): Promise<MemberProgress> {
+  const rows = await sql.query<{ progress: MemberProgress }>(
+    'SELECT progress FROM bus_members WHERE consumer = $1 AND member = $2',
+    [consumer, member],
+  );
+  if (rows[0] === undefined) throw new MembershipLostError(`${member} is no longer a member of consumer ${consumer}`);
+  return rows[0].progress;
+}
+
+function refArrays(partitions: readonly PartitionRef[]): [Buffer, Buffer] {
+  return [
+    encodeArray('text', partitions.map((ref) => ref.topic)),
+    encodeArray('integer', partitions.map((ref) => ref.partition)),
+  ];
+}
