@@ -20,6 +20,8 @@ export interface ConsumerSettings {
   /** This process, unique among those that ever ran. */
   readonly member: string;
   readonly types: readonly string[];
+  /** True for a reader that has to see everything in order: one member has all of it, the others stand by. */
+  readonly exclusive?: boolean;
   /** Events held in memory at most; what is beyond waits in the log. */
   readonly maxInbox: number;
   /** Events read from the log at once. */
@@ -42,6 +44,8 @@ export interface Consumer {
   confirm(progress: Progress): void;
   /** Hands out again what was taken since the last confirmation: the progress is read anew, if need be by joining anew. */
   rewind(membershipLost: boolean): Promise<void>;
+  /** Events that `take` can hand out. */
+  readonly pending: number;
   /** Whether `maintain` has something to do: partitions to exchange, or the log to read. */
   readonly needsCare: boolean;
   /** Between two batches: exchanges partitions and reads the log. */
@@ -189,6 +193,9 @@ export function createConsumer(settings: ConsumerSettings, ports: Ports): Consum
       if (membershipLost) return join();
       own({ ...ownership, progress: await groups.progress(settings.name, member) });
     },
+    get pending() {
+      return inbox.size;
+    },
     get needsCare() {
       return view !== undefined || (behind && ownership.owned.length > 0 && inbox.size < settings.maxInbox);
     },
@@ -225,6 +232,7 @@ export function createConsumer(settings: ConsumerSettings, ports: Ports): Consum
 const LOG_PLACE: PartitionRef = { topic: 'log', partition: 0 };
 
 function partitionsFor(topology: Topology, settings: ConsumerSettings): readonly PartitionRef[] {
+  if (settings.exclusive) return [LOG_PLACE];
   const topics = topicsOf(topology, settings.types);
   const refs = topics.flatMap((topic) =>
     Array.from({ length: topic.partitions }, (_, partition) => ({ topic: topic.name, partition })),

@@ -1,0 +1,164 @@
+import type { Clock } from '../core/clock.ts';
+import type { NewEvent } from '../core/decider.ts';
+import { DataError } from '../core/errors.ts';
+import { type EventDefinition, type EventMetadata, type RecordedEvent, traceparentFor } from '../core/event.ts';
+import type { IdSource } from '../core/ids.ts';
+import type { Snapshot, StreamAppend, StreamRef } from '../event-store/store.ts';
+import type { CommandResult, StreamCommand } from './execute.ts';
+import { keyOf, type StreamState } from './states.ts';
+
+/** What led to a command: its metadata go on into the events. */
+export interface Cause {
+  readonly correlationId: string;
+  readonly causationId: string | undefined;
+  readonly traceId: string;
+}
+
+interface Entry {
+  readonly before: StreamState;
+  state: unknown;
+  events: RecordedEvent[];
+}
+
+/**
+ * One batch being decided: commands change the states of their streams one after another, in memory; nothing is durable
+ * until what `appends` gives is committed.
+ */
+export interface BatchDecision {
+  has(ref: StreamRef): boolean;
+  /** Gives the batch the state that a stream has now. */
+  enter(state: StreamState): void;
+  /**
+   * Decides the commands in order. When one throws, none of them leaves a trace in the batch.
+   * @throws DataError when a decided event does not fit its schema; and what a decider throws
+   */
+  decide(commands: readonly StreamCommand[], cause: Cause, earlier?: RecordedEvent): readonly CommandResult[];
+  readonly events: readonly RecordedEvent[];
+  /** The streams that were entered. */
+  touched(): readonly StreamRef[];
+  appends(): readonly StreamAppend[];
+  /** Snapshots of the streams that pass a multiple of `every` events. */
+  snapshots(every: number): readonly Snapshot[];
+  /** The states after the batch, once it is committed into `month`. */
+  outcome(month: number): readonly StreamState[];
+}
+
+interface Ports {
+  readonly clock: Clock;
+  readonly ids: IdSource;
+  readonly definitions: ReadonlyMap<string, EventDefinition>;
+}
+
+export function createBatchDecision({ clock, ids, definitions }: Ports): BatchDecision {
+  const entries = new Map<string, Entry>();
+  const events: RecordedEvent[] = [];
+  const now = clock.now();
+
+  const record = (entry: Entry, event: NewEvent, cause: Cause): RecordedEvent => {
+    const definition = definitions.get(event.type);
+    if (definition === undefined) throw new DataError(`${event.type} is not an event that this service produces`);
+    const problem = definition.problem(event.data);
+    if (problem !== undefined) throw new DataError(`${event.type} does not fit its schema: ${problem}`);
+    const id = ids.uuid();
+    return {
+      id,
+      type: event.type,
+      version: definition.version,
+      aggregateType: entry.before.ref.type,
+      aggregateId: entry.before.ref.id,
+      streamPosition: entry.before.position + entry.events.length + 1,
+      chain: 0,
+      chainPosition: 0,
+      time: now,
+      data: event.data,
+      metadata: metadataFor(id, cause),
+    };
+  };
+
+  const decideOne = (command: StreamCommand, cause: Cause, earlier: RecordedEvent | undefined): CommandResult => {
+    const entry = entries.get(keyOf({ type: command.aggregate, id: command.id }));
+    if (entry === undefined) throw new Error(`the state of ${command.aggregate}/${command.id} was not loaded`);
+    const { decider } = entry.before;
+    const context = earlier === undefined ? { now } : { now, earlier };
+    const result = decider.decide(command.command, entry.state, context);
+    if (!result.ok) return result;
+    const recorded: RecordedEvent[] = [];
+    for (const event of result.value as readonly NewEvent[]) {
+      const made = record(entry, event, cause);
+      entry.state = decider.evolve(entry.state, event);
+      entry.events.push(made);
+      recorded.push(made);
+    }
+    events.push(...recorded);
+    return { ok: true, value: { state: entry.state, events: recorded } };
+  };
+
+  const savepoint = (commands: readonly StreamCommand[]): (() => void) => {
+    const count = events.length;
+    const saved = commands.map((command) => {
+      const entry = entries.get(keyOf({ type: command.aggregate, id: command.id }));
+      return { entry, state: entry?.state, length: entry?.events.length ?? 0 };
+    });
+    return () => {
+      events.length = count;
+      for (const { entry, state, length } of saved) {
+        if (entry === undefined) continue;
+        entry.state = state;
+        entry.events.length = length;
+      }
+    };
+  };
+
+  return {
+    events,
+    has: (ref) => entries.has(keyOf(ref)),
+    enter: (state) => void entries.set(keyOf(state.ref), { before: state, state: state.state, events: [] }),
+    decide: (commands, cause, earlier) => {
+      const restore = savepoint(commands);
+      try {
+        return commands.map((command) => decideOne(command, cause, earlier));
+      } catch (cause) {
+        restore();
+        throw cause;
+      }
+    },
+    touched: () => [...entries.values()].map((entry) => entry.before.ref),
+    appends: () => {
+      const appends: StreamAppend[] = [];
+      for (const { before, events: added } of entries.values()) {
+        if (added.length > 0) appends.push(toAppend(before, added));
+      }
+      return appends;
+    },
+    snapshots: (every) => {
+      const snapshots: Snapshot[] = [];
+      for (const entry of entries.values()) {
+        const position = entry.before.position + entry.events.length;
+        if (Math.floor(position / every) === Math.floor(entry.before.position / every)) continue;
+        const { ref, decider } = entry.before;
+        snapshots.push({ stream: ref, position, stateVersion: decider.stateVersion, state: entry.state });
+      }
+      return snapshots;
+    },
+    outcome: (month) => {
+      const states: StreamState[] = [];
+      for (const entry of entries.values()) {
+        if (entry.events.length === 0) continue;
+        const position = entry.before.position + entry.events.length;
+        states.push({ ...entry.before, state: entry.state, position, lastMonth: month });
+      }
+      return states;
+    },
+  };
+}
+
+function toAppend(before: StreamState, events: readonly RecordedEvent[]): StreamAppend {
+  const append = { stream: before.ref, expectedPosition: before.position, events };
+  return before.lastMonth === undefined ? append : { ...append, lastMonth: before.lastMonth };
+}
+
+function metadataFor(eventId: string, cause: Cause): EventMetadata {
+  const traceparent = traceparentFor(cause.traceId, eventId);
+  if (cause.causationId === undefined) return { correlationid: cause.correlationId, traceparent };
+  return { causationid: cause.causationId, correlationid: cause.correlationId, traceparent };
+}

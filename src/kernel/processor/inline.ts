@@ -1,0 +1,121 @@
+import { LRUCache } from 'lru-cache';
+import type { RecordedEvent } from '../core/event.ts';
+import type { Projection, RowProjection, SumProjection } from '../core/projection.ts';
+import type { Row } from '../core/table.ts';
+import type { RowWrites, Store, SumWrites } from '../event-store/store.ts';
+
+/** A row as the last event of a stream left it. It is the present one as long as the stream is at that position. */
+interface CachedRow {
+  readonly row: Row;
+  readonly stream: string;
+  readonly position: number;
+}
+
+interface Touched {
+  readonly key: readonly (string | number)[];
+  readonly events: RecordedEvent[];
+}
+
+/** The read models that are written in the transaction of the batch. */
+export interface InlineProjections {
+  /** Row and sum writes for the events of one batch, in order. */
+  writesFor(events: readonly RecordedEvent[]): Promise<{ readonly rows: readonly RowWrites[]; readonly sums: readonly SumWrites[] }>;
+  /** What `writesFor` gave was committed. */
+  committed(): void;
+  clear(): void;
+}
+
+/** @param maxRows how many rows of each read model are kept in memory at most */
+export function createInlineProjections(projections: readonly Projection[], store: Store, maxRows: number): InlineProjections {
+  const rowProjections = projections.filter((projection) => projection.kind === 'rows');
+  const sumProjections = projections.filter((projection) => projection.kind === 'sums');
+  const caches = new Map(rowProjections.map((p) => [p, new LRUCache<string, CachedRow>({ max: maxRows })]));
+  let pending: (() => void)[] = [];
+
+  const rowWrites = async (projection: RowProjection, events: readonly RecordedEvent[]): Promise<RowWrites> => {
+    const cache = caches.get(projection)!;
+    const touched = groupByKey(projection, events);
+    const found = await presentRows(projection, touched, cache, store);
+    const rows: Row[] = [];
+    for (const [name, { events: own }] of touched) {
+      let row = found.get(name);
+      for (const event of own) row = projection.evolve(row, event);
+      rows.push(row!);
+      const last = own.at(-1)!;
+      const entry = { row: row!, stream: last.aggregateId, position: last.streamPosition };
+      pending.push(() => cache.set(name, entry));
+    }
+    return { table: projection.table, rows };
+  };
+
+  return {
+    writesFor: async (events) => {
+      pending = [];
+      const rows: RowWrites[] = [];
+      for (const projection of rowProjections) {
+        const own = events.filter((event) => projection.events.includes(event.type));
+        if (own.length > 0) rows.push(await rowWrites(projection, own));
+      }
+      const sums = sumProjections.map((projection) => sumWrites(projection, events));
+      return { rows, sums };
+    },
+    committed: () => {
+      for (const apply of pending) apply();
+      pending = [];
+    },
+    clear: () => {
+      for (const cache of caches.values()) cache.clear();
+    },
+  };
+}
+
+/** The events of each row, by the row's key as text. */
+export function groupByKey(projection: RowProjection, events: readonly RecordedEvent[]): ReadonlyMap<string, Touched> {
+  const touched = new Map<string, Touched>();
+  for (const event of events) {
+    const key = projection.key(event);
+    if (key === undefined) continue;
+    const name = key.join('\u0000');
+    const entry = touched.get(name);
+    if (entry === undefined) touched.set(name, { key, events: [event] });
+    else entry.events.push(event);
+  }
+  return touched;
+}
+
+async function presentRows(
+  projection: RowProjection,
+  touched: ReadonlyMap<string, Touched>,
+  cache: LRUCache<string, CachedRow>,
+  store: Store,
+): Promise<ReadonlyMap<string, Row>> {
+  const found = new Map<string, Row>();
+  const missing: (readonly (string | number)[])[] = [];
+  for (const [name, { key, events }] of touched) {
+    const first = events[0]!;
+    if (projection.startsRow(first)) continue;
+    const cached = cache.get(name);
+    if (cached !== undefined && cached.stream === first.aggregateId && cached.position === first.streamPosition - 1) {
+      found.set(name, cached.row);
+    } else missing.push(key);
+  }
+  if (missing.length === 0) return found;
+  for (const row of await store.loadRows(projection.table, missing)) {
+    found.set(projection.table.key.map((column) => row[column]).join('\u0000'), row);
+  }
+  return found;
+}
+
+function sumWrites(projection: SumProjection, events: readonly RecordedEvent[]): SumWrites {
+  const rows = new Map<string, Record<string, unknown>>();
+  for (const event of events) {
+    if (!projection.events.includes(event.type)) continue;
+    for (const { key, add } of projection.increments(event)) {
+      const name = Object.values(key).join('\u0000');
+      const row = rows.get(name);
+      if (row === undefined) rows.set(name, { ...key, ...add });
+      else for (const column of Object.keys(add)) row[column] = (row[column] as number) + add[column]!;
+    }
+  }
+  return { table: projection.table, rows: [...rows.values()] };
+}

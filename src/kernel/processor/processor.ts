@@ -1,0 +1,324 @@
+import type { Consumer } from '../bus/consumer.ts';
+import type { Tail } from '../bus/tail.ts';
+import type { Clock } from '../core/clock.ts';
+import { ConflictError, DataError, MembershipLostError, RequestError, toError, UnavailableError } from '../core/errors.ts';
+import type { EventDefinition } from '../core/event.ts';
+import type { IdSource } from '../core/ids.ts';
+import type { Committed, Progress, Store, Writer } from '../event-store/store.ts';
+import type { Log } from '../observability/log.ts';
+import { type BatchPorts, type PreparedBatch, prepareBatch } from './batch.ts';
+import type { Executed, ExecuteRequest, Executor } from './execute.ts';
+import type { FailureStore } from './failures.ts';
+import { createInlineProjections } from './inline.ts';
+import type { Item, MessageItem, RequestItem } from './items.ts';
+import { createRetries } from './retries.ts';
+import type { ServiceDefinition } from './service.ts';
+import { createStateCache } from './states.ts';
+
+export interface ProcessorSettings {
+  readonly maxBatchMessages: number;
+  readonly maxBatchRequests: number;
+  /** Requests that wait at most; beyond, they are told to come back later. */
+  readonly maxQueuedRequests: number;
+  readonly maxCachedStreams: number;
+  readonly maxCachedRows: number;
+  readonly snapshotEvery: number;
+  /** Waiting messages (see `retries.ts`) looked at at once. */
+  readonly maxWaitingRetries: number;
+  readonly heartbeatMs: number;
+}
+
+/** What a processor tells of each batch, for metrics. */
+export interface ProcessorObserver {
+  batch(info: { readonly service: string; readonly messages: number; readonly requests: number; readonly events: number; readonly ms: number }): void;
+  failure(info: { readonly service: string; readonly topic: string; readonly dead: boolean }): void;
+  conflict(service: string): void;
+}
+
+export interface ProcessorPorts {
+  readonly store: Store;
+  readonly consumer: Consumer;
+  readonly failures: FailureStore;
+  readonly tail: Tail;
+  readonly clock: Clock;
+  readonly ids: IdSource;
+  readonly random: () => number;
+  readonly log: Log;
+  readonly observer: ProcessorObserver;
+  readonly catalog: ReadonlyMap<string, EventDefinition>;
+}
+
+export interface Processor extends Executor {
+  readonly service: string;
+  start(): Promise<void>;
+  /** Finishes what is under way, answers what waits, gives the partitions back. */
+  stop(): Promise<void>;
+  /** Handled and waiting, for metrics and health. */
+  status(): { readonly queuedRequests: number; readonly available: boolean; readonly cacheHits: number; readonly cacheMisses: number };
+  lag(): Promise<number>;
+  /** An operator changed what waits: look at once. */
+  refreshRetries(): void;
+}
+
+const MAX_CONFLICTS = 50;
+const RECOVERY_PAUSE_MS = 200;
+const RETRY_AFTER_SECONDS = 1;
+
+/**
+ * The batch loop of one service. While one batch commits, the next gathers; when idle, a batch of one leaves at once.
+ *
+ *   gather → decide → commit → settle → gather …
+ *     conflict: forget the states, load, decide again
+ *     data refused: hand the items out one by one, until the one that is refused stands alone; it fails, the others go on
+ *     unavailable: requests are told so, messages stay in the log; wait, forget everything, go on from the saved progress
+ *     membership lost: join anew, go on from what the group says
+ */
+export function createProcessor(service: ServiceDefinition, settings: ProcessorSettings, ports: ProcessorPorts): Processor {
+  const { store, consumer, tail, clock, log, observer } = ports;
+  const states = createStateCache(store, service.deciders, settings.maxCachedStreams);
+  const inline = createInlineProjections(service.inline, store, settings.maxCachedRows);
+  const retries = createRetries(service.name, consumer, ports.failures, clock, settings.maxWaitingRetries);
+  const poisoned = new Map<string, DataError>();
+  const definitions = new Map(service.produces.map((definition) => [definition.type, definition]));
+  const batchPorts: BatchPorts = { ...ports, service, definitions, states, inline, retries, poisoned, snapshotEvery: settings.snapshotEvery };
+  const queue: RequestItem[] = [];
+  const running = new Set<string>();
+  let writer: Writer;
+  let available = false;
+  let stopping = false;
+  let oneByOne = 0;
+  let refreshDue = false;
+  let wake: () => void = () => undefined;
+  let finished: Promise<void> = Promise.resolve();
+  let timer: NodeJS.Timeout | undefined;
+
+  const hasWork = (): boolean => queue.length > 0 || consumer.pending > 0 || consumer.needsCare || refreshDue;
+
+  const waitForWork = async (): Promise<void> => {
+    if (hasWork() || stopping) return;
+    await new Promise<void>((resolve) => {
+      wake = resolve;
+    });
+  };
+
+  const gather = (): { items: Item[]; progress: Progress | undefined } => {
+    const most = oneByOne > 0 ? 1 : settings.maxBatchMessages;
+    const due = retries.takeDue(most).map((retry): MessageItem => ({ kind: 'message', event: retry.event, retry }));
+    if (oneByOne > 0 && due.length > 0) return { items: due, progress: undefined };
+    const taken = consumer.take(most);
+    const messages = (taken?.events ?? []).map((event): MessageItem => ({ kind: 'message', event }));
+    const items: Item[] = [...due, ...messages];
+    if (oneByOne === 0 || items.length === 0) items.push(...queue.splice(0, oneByOne > 0 ? 1 : settings.maxBatchRequests));
+    return { items, progress: items.length > 0 ? taken?.progress : undefined };
+  };
+
+  const commitPrepared = async (prepared: PreparedBatch): Promise<Committed> => {
+    try {
+      return await writer.commit(prepared.commit);
+    } catch (cause) {
+      for (const ref of prepared.touched) states.delete(ref);
+      throw cause;
+    }
+  };
+
+  const commitBatch = async (items: readonly Item[], progress: Progress | undefined): Promise<void> => {
+    const started = performance.now();
+    const prepared = await prepareBatch(items, progress, batchPorts);
+    const committed = prepared.empty ? undefined : await commitPrepared(prepared);
+    if (progress !== undefined) consumer.confirm(progress);
+    if (committed !== undefined) tail.publish(committed);
+    prepared.settle(committed);
+    for (const { failed, error } of prepared.failures) {
+      const dead = failed.retryAt === undefined;
+      observer.failure({ service: service.name, topic: failed.topic, dead });
+      const fields = { service: service.name, event_id: failed.eventId, topic: failed.topic, attempts: failed.attempts, error };
+      if (dead) log.error(fields, `message went to ${failed.dlqTopic}; see caudal dlq show`);
+      else log.warn(fields, 'message could not be handled and will be tried again');
+    }
+    const requests = items.reduce((count, item) => count + (item.kind === 'request' ? 1 : 0), 0);
+    observer.batch({
+      service: service.name,
+      messages: items.length - requests,
+      requests,
+      events: committed?.events.length ?? 0,
+      ms: performance.now() - started,
+    });
+  };
+
+  /** Commits the items, loading states anew after each conflict. Data errors of a lone message become its failure. */
+  const handle = async (items: readonly Item[], progress: Progress | undefined): Promise<void> => {
+    for (let conflicts = 0; ; conflicts++) {
+      try {
+        return await commitBatch(items, progress);
+      } catch (cause) {
+        if (!(cause instanceof ConflictError)) throw cause;
+        observer.conflict(service.name);
+        if (conflicts >= MAX_CONFLICTS) throw new UnavailableError('too many conflicts with other processes', { cause });
+      }
+    }
+  };
+
+  const requestsOf = (items: readonly Item[]): readonly RequestItem[] => items.filter((item) => item.kind === 'request');
+
+  const failRequests = (requests: readonly RequestItem[], error: Error): void => {
+    for (const item of requests) item.reject(error);
+  };
+
+  const recover = async (items: readonly Item[], cause: unknown): Promise<void> => {
+    const error = toError(cause);
+    if (error instanceof MembershipLostError) {
+      log.warn({ service: service.name, error }, 'this process was taken for dead by its group; it joins again');
+      queue.unshift(...requestsOf(items));
+      return restart(true);
+    }
+    if (error instanceof DataError) return isolate(items, error);
+    if (!(error instanceof UnavailableError)) log.error({ service: service.name, error }, 'a batch failed unexpectedly');
+    else log.warn({ service: service.name, error }, 'the store is out of reach; waiting for it');
+    available = false;
+    failRequests(requestsOf(items), unavailable(error));
+    failRequests(queue.splice(0), unavailable(error));
+    await restart(false);
+  };
+
+  /** Something in the batch is refused for good: hand its items out again, one at a time. */
+  const isolate = async (items: readonly Item[], error: DataError): Promise<void> => {
+    const [only] = items;
+    if (items.length === 1 && only!.kind === 'request') {
+      only!.reject(error);
+      return restart(false);
+    }
+    if (items.length === 1) poisoned.set((only as MessageItem).event.id, error);
+    else {
+      log.warn({ service: service.name, error, items: items.length }, 'a batch was refused; its items are tried one by one');
+      oneByOne = items.length;
+      queue.unshift(...requestsOf(items));
+    }
+    await restart(false);
+  };
+
+  const restart = async (membershipLost: boolean): Promise<void> => {
+    states.clear();
+    inline.clear();
+    while (!stopping) {
+      try {
+        await writer.recover();
+        await consumer.rewind(membershipLost);
+        await retries.refresh();
+        available = true;
+        return;
+      } catch (cause) {
+        if (cause instanceof MembershipLostError) membershipLost = true;
+        else if (!(cause instanceof UnavailableError)) log.error({ service: service.name, error: toError(cause) }, 'cannot go on yet');
+        failRequests(queue.splice(0), unavailable(toError(cause)));
+        await new Promise((resolve) => setTimeout(resolve, RECOVERY_PAUSE_MS));
+      }
+    }
+  };
+
+  const step = async (): Promise<void> => {
+    let items: Item[] = [];
+    try {
+      if (refreshDue) {
+        refreshDue = false;
+        await retries.refresh();
+      }
+      if (consumer.needsCare) await consumer.maintain();
+      const gathered = gather();
+      items = gathered.items;
+      if (items.length > 0) await handle(items, gathered.progress);
+      else await saveIdleProgress();
+      if (oneByOne > 0) oneByOne = items.length === 0 ? 0 : oneByOne - 1;
+    } catch (cause) {
+      await recover(items, cause);
+    }
+  };
+
+  const saveIdleProgress = async (): Promise<void> => {
+    const progress = consumer.idleProgress();
+    if (progress === undefined) return;
+    await writer.commit({ appends: [], progress });
+    consumer.confirm(progress);
+  };
+
+  const run = async (): Promise<void> => {
+    while (!stopping || queue.length > 0) {
+      await waitForWork();
+      await step();
+    }
+  };
+
+  const beat = async (): Promise<void> => {
+    try {
+      await consumer.heartbeat();
+      refreshDue = true;
+      wake();
+    } catch (cause) {
+      log.warn({ service: service.name, error: toError(cause) }, 'heartbeat failed');
+    }
+  };
+
+  const enqueue = <Answer>(request: ExecuteRequest<Answer>): Promise<Executed<Answer>> =>
+    new Promise((resolve, reject) => {
+      queue.push({ kind: 'request', request, since: clock.now(), resolve: resolve as RequestItem['resolve'], reject });
+      wake();
+    });
+
+  const execute = async <Answer>(request: ExecuteRequest<Answer>): Promise<Executed<Answer>> => {
+    if (!available || stopping) throw unavailable(new Error('the store is out of reach'));
+    if (queue.length >= settings.maxQueuedRequests) {
+      throw new RequestError('too_many_requests', `${queue.length} requests wait already`, RETRY_AFTER_SECONDS);
+    }
+    const keys = (request.keys ?? []).map((key) => `${key.scope}\u0000${key.key}`);
+    if (keys.length === 0) return enqueue(request);
+    const busy = keys.find((key) => running.has(key));
+    if (busy !== undefined) throw new RequestError('idempotency_key_in_progress', 'the first request with this key is still running', RETRY_AFTER_SECONDS);
+    for (const key of keys) running.add(key);
+    try {
+      return await enqueue(request);
+    } finally {
+      for (const key of keys) running.delete(key);
+    }
+  };
+
+  return {
+    service: service.name,
+    execute,
+    load: async <State>(aggregate: string, id: string) => {
+      const ref = { type: aggregate, id };
+      const found = (tail.alone ? states.get(ref) : undefined) ?? (await states.load([ref]))[0]!;
+      return { state: found.state as State, position: found.position };
+    },
+    start: async () => {
+      writer = await store.openWriter(service.name);
+      consumer.onReady(() => wake());
+      await consumer.start();
+      await retries.refresh();
+      available = true;
+      timer = setInterval(() => void beat(), settings.heartbeatMs);
+      finished = run();
+    },
+    stop: async () => {
+      stopping = true;
+      clearInterval(timer);
+      wake();
+      await finished;
+      failRequests(queue.splice(0), unavailable(new Error('the server is stopping')));
+      try {
+        await consumer.stop();
+      } catch (cause) {
+        log.warn({ service: service.name, error: toError(cause) }, 'could not leave the consumer group; another process takes over after the lease');
+      }
+      await writer.close();
+    },
+    status: () => ({ queuedRequests: queue.length, available, cacheHits: states.counts.hits, cacheMisses: states.counts.misses }),
+    lag: () => consumer.lag(),
+    refreshRetries: () => {
+      refreshDue = true;
+      wake();
+    },
+  };
+}
+
+function unavailable(cause: Error): Error {
+  return cause instanceof UnavailableError ? cause : new UnavailableError(cause.message, { cause });
+}

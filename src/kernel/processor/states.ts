@@ -1,0 +1,86 @@
+import { LRUCache } from 'lru-cache';
+import type { Decider } from '../core/decider.ts';
+import type { LoadedStream, Store, StreamRef } from '../event-store/store.ts';
+
+/** A stream's state at a position. Never changed in place: a newer one takes its place. */
+export interface StreamState {
+  readonly ref: StreamRef;
+  readonly decider: Decider;
+  readonly state: unknown;
+  readonly position: number;
+  /** The month that the last event is stored in, where it is known. */
+  readonly lastMonth: number | undefined;
+}
+
+/** The states of streams used lately, bounded; what is not there is loaded from snapshot and tail. */
+export interface StateCache {
+  get(ref: StreamRef): StreamState | undefined;
+  /** The state of a stream that cannot exist yet. */
+  fresh(ref: StreamRef): StreamState;
+  set(state: StreamState): void;
+  /** Loads the streams into the cache, whatever it held of them. */
+  load(refs: readonly StreamRef[]): Promise<readonly StreamState[]>;
+  delete(ref: StreamRef): void;
+  clear(): void;
+  readonly counts: { hits: number; misses: number };
+}
+
+/** @param maxStreams how many states are kept at most */
+export function createStateCache(store: Store, deciders: readonly Decider[], maxStreams: number): StateCache {
+  const byType = new Map(deciders.map((decider) => [decider.aggregate, decider]));
+  const cache = new LRUCache<string, StreamState>({ max: maxStreams });
+  const counts = { hits: 0, misses: 0 };
+
+  const deciderOf = (ref: StreamRef): Decider => {
+    const decider = byType.get(ref.type);
+    if (decider === undefined) throw new Error(`no decider for streams of type ${ref.type}`);
+    return decider;
+  };
+
+  return {
+    counts,
+    get: (ref) => {
+      const found = cache.get(keyOf(ref));
+      if (found === undefined) counts.misses += 1;
+      else counts.hits += 1;
+      return found;
+    },
+    fresh: (ref) => {
+      const decider = deciderOf(ref);
+      return { ref, decider, state: decider.initial, position: 0, lastMonth: undefined };
+    },
+    set: (state) => void cache.set(keyOf(state.ref), state),
+    load: async (refs) => {
+      const wanted = refs.map((ref) => ({ ...ref, stateVersion: deciderOf(ref).stateVersion }));
+      const loaded = await store.loadStreams(wanted);
+      const states = loaded.map((stream) => replay(stream, deciderOf(stream.stream)));
+      for (const state of states) cache.set(keyOf(state.ref), state);
+      return states;
+    },
+    delete: (ref) => void cache.delete(keyOf(ref)),
+    clear: () => cache.clear(),
+  };
+}
+
+/** `type/id`: how a stream is written as a key. */
+export function keyOf(ref: StreamRef): string {
+  return `${ref.type}/${ref.id}`;
+}
+
+/**
+ * The state of a loaded stream. A snapshot is used only when its events go on right after it; the store has compared
+ * the version of the state's shape.
+ */
+function replay(stream: LoadedStream, decider: Decider): StreamState {
+  const { snapshot, events } = stream;
+  let position = snapshot?.position ?? 0;
+  let state: unknown = snapshot === undefined ? decider.initial : snapshot.state;
+  for (const event of events) {
+    if (event.streamPosition !== position + 1) {
+      throw new Error(`${keyOf(stream.stream)} has no event at ${position + 1}: its snapshot or its log is damaged; run caudal verify`);
+    }
+    state = decider.evolve(state, event);
+    position = event.streamPosition;
+  }
+  return { ref: { type: stream.stream.type, id: stream.stream.id }, decider, state, position, lastMonth: stream.lastMonth };
+}
