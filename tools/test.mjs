@@ -1,0 +1,112 @@
+// npm test: types, linter, architecture rules, then every test of the project. Plain JavaScript, since it also installs.
+//   npm test                                      everything
+//   npm test -- --only tests/integration/x.test.ts   the test files whose path contains this, without the checks
+import { spawn } from 'node:child_process';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, relative } from 'node:path';
+import { parseArgs } from 'node:util';
+import { ensureInstalled, nodeProgram, root } from './setup.mjs';
+
+const TEST_FOLDERS = ['simulator', 'src', 'tests'];
+const CONCURRENT_FILES = 2;
+const TEST_LIMIT_MS = 5 * 60_000;
+const RUN_LIMIT_MS = 30 * 60_000;
+const KILL_AFTER_MS = 5_000;
+
+const CHECKS = {
+  types: ['node_modules/typescript/bin/tsc', '--noEmit'],
+  linter: ['node_modules/@biomejs/biome/bin/biome', 'check', '--error-on-warnings', '.'],
+  architecture: ['tools/architecture.mjs'],
+};
+
+async function main() {
+  const { values } = parseArgs({ options: { only: { type: 'string' } } });
+  await ensureInstalled();
+  const total = { passed: 0, failed: 0 };
+  if (values.only === undefined) await runChecks(total);
+  await runTests(testFiles(values.only), total);
+  console.log(`${total.passed} passed, ${total.failed} failed`);
+  if (total.failed > 0 || total.passed === 0) process.exitCode = 1;
+}
+
+async function runChecks(total) {
+  for (const [name, args] of Object.entries(CHECKS)) {
+    const passed = (await runNode(args)) === 0;
+    console.log(`${passed ? 'ok' : 'FAILED'}: ${name}`);
+    total[passed ? 'passed' : 'failed'] += 1;
+  }
+}
+
+/** All test files, or those whose path from the root contains `only`. */
+function testFiles(only = '') {
+  const files = TEST_FOLDERS.flatMap((folder) =>
+    readdirSync(join(root, folder), { recursive: true }).map((name) => join(folder, name)),
+  ).filter((path) => path.endsWith('.test.ts'));
+  const wanted = relative(root, join(root, only));
+  return files.filter((path) => path.includes(wanted)).sort();
+}
+
+async function runTests(files, total) {
+  if (files.length === 0) return;
+  const folder = mkdtempSync(join(tmpdir(), 'caudal-results-'));
+  const results = join(folder, 'counts.json');
+  try {
+    const reporters = [
+      ['./tools/report-progress.mjs', 'stdout'],
+      ['./tools/report-counts.mjs', results],
+    ].flatMap(([reporter, to]) => [`--test-reporter=${reporter}`, `--test-reporter-destination=${to}`]);
+    const limits = [`--test-concurrency=${CONCURRENT_FILES}`, `--test-timeout=${TEST_LIMIT_MS}`];
+    const code = await runNode(['--test', '--import=./tools/exit-check.mjs', ...limits, ...reporters, ...files]);
+    addCounts(total, results, code);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+/** In CI a test that was skipped is one that failed: there, all that the tests need is present. */
+function addCounts(total, results, code) {
+  const text = readFileSync(results, 'utf8');
+  const { passed, failed, skipped } = text === '' ? { passed: 0, failed: 0, skipped: 0 } : JSON.parse(text);
+  const counted = process.env.CI === 'true' ? failed + skipped : failed;
+  total.passed += passed;
+  total.failed += counted === 0 && code !== 0 ? 1 : counted;
+  if (skipped > 0) console.log(`${skipped} skipped`);
+}
+
+/** Runs Node with these arguments in the project, in a process group of its own that ends with this process. */
+function runNode(args) {
+  return new Promise((resolve, reject) => {
+    const child = spawn(nodeProgram(), args, { cwd: root, detached: true, stdio: ['ignore', 'inherit', 'inherit'] });
+    const abort = () => {
+      killGroup(child.pid, 'SIGTERM');
+      setTimeout(killGroup, KILL_AFTER_MS, child.pid, 'SIGKILL').unref();
+    };
+    const limit = setTimeout(() => {
+      console.log(`Not finished after ${RUN_LIMIT_MS / 60_000} minutes: ended.`);
+      abort();
+    }, RUN_LIMIT_MS);
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, abort);
+    child.on('error', reject);
+    child.on('close', (code) => {
+      clearTimeout(limit);
+      for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.off(signal, abort);
+      resolve(code ?? 1);
+    });
+  });
+}
+
+function killGroup(pid, signal) {
+  try {
+    process.kill(-pid, signal);
+  } catch (error) {
+    if (error.code !== 'ESRCH') throw error;
+  }
+}
+
+try {
+  await main();
+} catch (error) {
+  console.error(`npm test: ${error.message}`);
+  process.exitCode = 1;
+}
