@@ -1,0 +1,50 @@
+import { join } from 'node:path';
+import type { Config } from '#src/config.ts';
+import type { Log } from '#kernel/observability/log.ts';
+import { startEmbeddedPostgres } from '#kernel/postgres/embedded.ts';
+import { migrate, type MigrationSource } from '#kernel/postgres/migrator.ts';
+import { createPool, type Pool } from '#kernel/postgres/pool.ts';
+
+const SOURCE = join(import.meta.dirname, '..');
+const KERNEL_MIGRATIONS: MigrationSource = { scope: 'kernel', directory: join(SOURCE, 'kernel/postgres/migrations') };
+
+/** An open database, brought to the present schema. */
+export interface Database {
+  readonly url: string;
+  readonly pool: Pool;
+  /** True when it is the one in the data folder. */
+  readonly embedded: boolean;
+  close(): Promise<void>;
+}
+
+/**
+ * Opens PostgreSQL: the one of DATABASE_URL, or the embedded one in the data folder, which is started when it does not run.
+ * @param migrated the services whose tables are brought up to date; the kernel's always are
+ */
+export async function openDatabase(config: Config, log: Log, migrated: readonly string[]): Promise<Database> {
+  const embedded = config.databaseUrl === undefined ? await startEmbeddedPostgres({ dataDir: join(config.dataDir, 'postgres'), log: plainLog(log) }) : undefined;
+  const url = config.databaseUrl ?? embedded!.url;
+  const settings = { url, applicationName: `caudal pool ${config.instance}`, maxConnections: config.poolSize, statementTimeoutMs: config.statementTimeoutMs };
+  const pool = createPool(settings, (error) => log.warn({ error }, 'an idle connection to PostgreSQL broke'));
+  const close = async (): Promise<void> => {
+    await pool.close();
+    await embedded?.stop();
+  };
+  try {
+    const sources = [KERNEL_MIGRATIONS, ...migrated.map((name) => ({ scope: name, directory: join(SOURCE, 'services', name, 'migrations') }))];
+    const applied = await migrate(pool, sources);
+    if (applied.length > 0) log.info({ migrations: applied }, 'the database was brought up to date');
+  } catch (cause) {
+    await close();
+    throw cause;
+  }
+  return { url, pool, embedded: embedded !== undefined, close };
+}
+
+function plainLog(log: Log) {
+  return {
+    info: (message: string) => log.info({}, message),
+    warn: (message: string) => log.warn({}, message),
+    error: (message: string) => log.error({}, message),
+  };
+}

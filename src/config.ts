@@ -1,0 +1,120 @@
+import { randomUUID } from 'node:crypto';
+import { resolve } from 'node:path';
+
+/** The services that a process can run. */
+export const SERVICE_NAMES = ['payments', 'fraud', 'wallets', 'gateway', 'metrics'] as const;
+export type ServiceName = (typeof SERVICE_NAMES)[number];
+
+type Kind = 'integer' | 'text' | 'list';
+
+/** One setting: what it is called outside, what it means, and what it is when nobody says. */
+interface Setting {
+  readonly env: string;
+  readonly kind: Kind;
+  readonly value: string | number | undefined;
+  readonly meaning: string;
+  readonly min?: number;
+  readonly max?: number;
+  /** Never printed. */
+  readonly secret?: boolean;
+}
+
+const text = (env: string, value: string | undefined, meaning: string, secret = false): Setting => ({ env, kind: 'text', value, meaning, ...(secret && { secret }) });
+const integer = (env: string, value: number, meaning: string, min = 1, max = Number.MAX_SAFE_INTEGER): Setting => ({ env, kind: 'integer', value, meaning, min, max });
+
+/** Every setting, once. Names that end in Ms are milliseconds. `caudal config` prints this table. */
+export const SETTINGS = {
+  port: integer('PORT', 8080, 'port of the API and console', 0, 65_535),
+  host: text('HOST', '127.0.0.1', 'address the API binds to'),
+  dataDir: text('CAUDAL_DATA', '.caudal', 'folder of the embedded PostgreSQL and of what this machine keeps'),
+  databaseUrl: text('DATABASE_URL', undefined, 'PostgreSQL to use instead of the embedded one', true),
+  services: { env: 'CAUDAL_SERVICES', kind: 'list', value: undefined, meaning: `services of this process, by comma; all: ${SERVICE_NAMES.join(',')}` },
+  topology: text('CAUDAL_TOPOLOGY', 'by-type', 'which table maps event types to topics'),
+  logLevel: text('LOG_LEVEL', 'info', 'debug, info, warn, error or silent'),
+  logFile: text('CAUDAL_LOG_FILE', undefined, 'where log lines go; standard error when not set'),
+  fraudRulesFile: text('FRAUD_RULES_FILE', 'config/fraud-rules.json', 'the rules of the fraud check; read again when it changes'),
+  gatewayUrl: text('GATEWAY_URL', undefined, 'the card gateway simulator to use; started here when not set'),
+  webhookSecret: text('GATEWAY_WEBHOOK_SECRET', undefined, 'key of webhook signatures; made and kept in the data folder when not set', true),
+  simulatorPort: integer('SIMULATOR_PORT', 8090, 'port of the gateway simulator, or the next free one', 0, 65_535),
+  poolSize: integer('DATABASE_POOL_SIZE', 10, 'connections for reads; each service and read model has one more', 1, 1000),
+  statementTimeoutMs: integer('DATABASE_STATEMENT_TIMEOUT_MS', 30_000, 'a longer statement is cancelled'),
+  resolveTimeoutMs: integer('COMMIT_RESOLVE_TIMEOUT_MS', 5000, 'wait for the fate of a commit whose connection broke'),
+  shutdownTimeoutMs: integer('SHUTDOWN_TIMEOUT_MS', 15_000, 'a stop that takes longer is forced'),
+  maxBatchMessages: integer('BATCH_MAX_MESSAGES', 1000, 'bus messages in one batch'),
+  maxBatchRequests: integer('BATCH_MAX_REQUESTS', 500, 'requests in one batch'),
+  maxQueuedRequests: integer('REQUEST_QUEUE_MAX', 10_000, 'requests that wait in one service; more are told 429'),
+  maxCachedStreams: integer('STATE_CACHE_MAX', 20_000, 'states of streams kept in memory, per service'),
+  maxCachedRows: integer('ROW_CACHE_MAX', 10_000, 'rows kept in memory, per read model'),
+  maxInbox: integer('INBOX_MAX', 5000, 'bus messages kept in memory, per consumer; the rest waits in the log'),
+  fetchSize: integer('FETCH_SIZE', 1000, 'events read from the log at once'),
+  snapshotEvery: integer('SNAPSHOT_EVERY', 100, 'events of a stream between snapshots'),
+  maxWaitingRetries: integer('RETRY_WAITING_MAX', 1000, 'messages waiting for another attempt that are looked at, per service'),
+  heartbeatMs: integer('BUS_HEARTBEAT_MS', 1000, 'how often a member of a consumer group says that it lives'),
+  leaseMs: integer('BUS_LEASE_MS', 5000, 'silence after which a member is put out and others take over'),
+  pollMs: integer('BUS_POLL_MS', 500, 'how often the log is looked at although nothing woke us'),
+  projectionGatherMs: integer('PROJECTION_GATHER_MS', 25, 'pause of a read model between batches, in which events gather', 0),
+  partitionsAhead: integer('PARTITIONS_AHEAD', 3, 'months whose event partitions are made in advance', 0, 120),
+  idempotencyTtlMs: integer('IDEMPOTENCY_TTL_MS', 7 * 86_400_000, 'how long an Idempotency-Key is kept'),
+  sweepMs: integer('SAGA_SWEEP_MS', 500, 'how often overdue saga steps are looked for'),
+  sweepLimit: integer('SAGA_SWEEP_LIMIT', 1000, 'overdue saga steps taken at once'),
+  fraudDeadlineMs: integer('FRAUD_DEADLINE_MS', 5000, 'deadline of the fraud check'),
+  debitDeadlineMs: integer('DEBIT_DEADLINE_MS', 5000, 'deadline of a debit or credit of a wallet'),
+  gatewayDeadlineMs: integer('GATEWAY_DEADLINE_MS', 30_000, 'deadline of one gateway call'),
+  gatewayConcurrency: integer('GATEWAY_CONCURRENCY', 256, 'gateway calls on their way at once'),
+  maxWaitSeconds: integer('PREFER_WAIT_MAX_SECONDS', 30, 'longest wait of Prefer: wait', 0, 300),
+} as const satisfies Record<string, Setting>;
+
+export type SettingName = keyof typeof SETTINGS;
+
+type ValueOf<S extends Setting> = S['kind'] extends 'integer' ? number : S['kind'] extends 'list' ? readonly ServiceName[] : S['value'] extends string ? string : string | undefined;
+
+/** The settings of a process, checked. */
+export type Config = { readonly [Name in SettingName]: ValueOf<(typeof SETTINGS)[Name]> } & {
+  /** Names this process among all that ever ran. */
+  readonly instance: string;
+};
+
+/** A setting that cannot be used; the message names it. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+}
+
+/**
+ * Reads the settings from the environment.
+ * @throws ConfigError naming the first setting that is wrong
+ */
+export function readConfig(env: Readonly<Record<string, string | undefined>>, overrides: Partial<Config> = {}): Config {
+  const entries = Object.entries(SETTINGS).map(([name, setting]) => [name, parse(setting, env[setting.env])]);
+  const config = { ...Object.fromEntries(entries), instance: randomUUID().slice(0, 8), ...overrides } as Config;
+  return { ...config, dataDir: resolve(config.dataDir) };
+}
+
+function parse(setting: Setting, given: string | undefined): unknown {
+  const value = given?.trim() || undefined;
+  if (setting.kind === 'list') return parseServices(value, setting);
+  if (value === undefined) return setting.value;
+  if (setting.kind === 'text') return value;
+  const number = Number(value);
+  if (!Number.isInteger(number) || number < setting.min! || number > setting.max!) {
+    throw new ConfigError(`${setting.env}=${value}: must be a whole number from ${setting.min} to ${setting.max} (${setting.meaning})`);
+  }
+  return number;
+}
+
+function parseServices(value: string | undefined, setting: Setting): readonly ServiceName[] {
+  if (value === undefined) return SERVICE_NAMES;
+  return value.split(',').map((part) => {
+    const name = part.trim() as ServiceName;
+    if (!SERVICE_NAMES.includes(name)) throw new ConfigError(`${setting.env}: there is no service "${name}"; known are ${SERVICE_NAMES.join(', ')}`);
+    return name;
+  });
+}
+
+/** The settings as a table for people: name, value in force, default, meaning. Secrets are not shown. */
+export function describeConfig(config: Config): readonly { readonly setting: string; readonly value: string; readonly default: string; readonly meaning: string }[] {
+  return (Object.entries(SETTINGS) as [SettingName, Setting][]).map(([name, setting]) => {
+    const value = config[name];
+    const shown = value === undefined ? '' : setting.secret ? '[secret]' : String(value);
+    return { setting: setting.env, value: shown, default: String(setting.value ?? ''), meaning: setting.meaning };
+  });
+}

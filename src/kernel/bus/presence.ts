@@ -1,0 +1,74 @@
+import { MembershipLostError, toError } from '../core/errors.ts';
+import type { Log } from '../observability/log.ts';
+import type { GroupStore } from './group.ts';
+import type { Tail } from './tail.ts';
+
+/** The group of all processes that write; it has no partitions. */
+const PROCESSES = 'processes';
+
+/** Knows which other processes live, and keeps `tail.alone` true to it. */
+export interface Presence {
+  /** Enters. When others live, waits until they surely know, so that none of them still believes to be alone. */
+  start(): Promise<void>;
+  stop(): Promise<void>;
+  /** Instances that live, this one included. */
+  readonly members: readonly string[];
+}
+
+export interface PresenceSettings {
+  readonly instance: string;
+  readonly heartbeatMs: number;
+  readonly leaseMs: number;
+}
+
+export function createPresence(settings: PresenceSettings, groups: GroupStore, tail: Tail, log: Log, notify: () => void): Presence {
+  let members: readonly string[] = [];
+  let generation = 0;
+  let member = settings.instance;
+  let timer: NodeJS.Timeout | undefined;
+
+  const look = async (): Promise<void> => {
+    const view = await groups.heartbeat(PROCESSES, member, settings.leaseMs);
+    if (!view.members.includes(member)) throw new MembershipLostError(`${member} was taken for dead`);
+    members = view.members;
+    const alone = members.length === 1;
+    if (tail.alone && !alone) log.info({ instances: members.length }, 'other processes share this store');
+    tail.alone = alone;
+    if (!alone) tail.wake();
+  };
+
+  const enter = async (): Promise<void> => {
+    tail.alone = false;
+    member = generation === 0 ? settings.instance : `${settings.instance}.${generation}`;
+    generation += 1;
+    await groups.join(PROCESSES, member, []);
+    await look();
+  };
+
+  const beat = async (): Promise<void> => {
+    try {
+      await look();
+    } catch (cause) {
+      tail.alone = false;
+      if (cause instanceof MembershipLostError) await enter().catch((error: Error) => log.warn({ error }, 'cannot join the processes yet'));
+      else log.warn({ error: toError(cause) }, 'cannot say that this process lives');
+    }
+  };
+
+  return {
+    get members() {
+      return members;
+    },
+    start: async () => {
+      await enter();
+      timer = setInterval(() => void beat(), settings.heartbeatMs);
+      if (members.length === 1) return;
+      notify();
+      await new Promise((resolve) => setTimeout(resolve, 2 * settings.heartbeatMs));
+    },
+    stop: async () => {
+      clearInterval(timer);
+      await groups.leave(PROCESSES, member).catch((error: Error) => log.warn({ error }, 'could not say that this process leaves'));
+    },
+  };
+}
