@@ -5,36 +5,50 @@ import { resolve } from 'node:path';
 export const SERVICE_NAMES = ['payments', 'fraud', 'wallets', 'gateway', 'metrics'] as const;
 export type ServiceName = (typeof SERVICE_NAMES)[number];
 
-type Kind = 'integer' | 'text' | 'list';
-
 /** One setting: what it is called outside, what it means, and what it is when nobody says. */
-interface Setting {
+interface SettingBase {
   readonly env: string;
-  readonly kind: Kind;
-  readonly value: string | number | undefined;
   readonly meaning: string;
-  readonly min?: number;
-  readonly max?: number;
   /** Never printed. */
   readonly secret?: boolean;
 }
+interface IntegerSetting extends SettingBase {
+  readonly kind: 'integer';
+  readonly value: number;
+  readonly min: number;
+  readonly max: number;
+}
+interface TextSetting extends SettingBase {
+  readonly kind: 'text';
+  readonly value: string;
+}
+interface OptionalSetting extends SettingBase {
+  readonly kind: 'optional';
+  readonly value: undefined;
+}
+interface ServicesSetting extends SettingBase {
+  readonly kind: 'services';
+  readonly value: undefined;
+}
+type Setting = IntegerSetting | TextSetting | OptionalSetting | ServicesSetting;
 
-const text = (env: string, value: string | undefined, meaning: string, secret = false): Setting => ({ env, kind: 'text', value, meaning, ...(secret && { secret }) });
-const integer = (env: string, value: number, meaning: string, min = 1, max = Number.MAX_SAFE_INTEGER): Setting => ({ env, kind: 'integer', value, meaning, min, max });
+const text = (env: string, value: string, meaning: string): TextSetting => ({ env, kind: 'text', value, meaning });
+const optional = (env: string, meaning: string, secret = false): OptionalSetting => ({ env, kind: 'optional', value: undefined, meaning, secret });
+const integer = (env: string, value: number, meaning: string, min = 1, max = Number.MAX_SAFE_INTEGER): IntegerSetting => ({ env, kind: 'integer', value, meaning, min, max });
 
 /** Every setting, once. Names that end in Ms are milliseconds. `caudal config` prints this table. */
 export const SETTINGS = {
   port: integer('PORT', 8080, 'port of the API and console', 0, 65_535),
   host: text('HOST', '127.0.0.1', 'address the API binds to'),
   dataDir: text('CAUDAL_DATA', '.caudal', 'folder of the embedded PostgreSQL and of what this machine keeps'),
-  databaseUrl: text('DATABASE_URL', undefined, 'PostgreSQL to use instead of the embedded one', true),
-  services: { env: 'CAUDAL_SERVICES', kind: 'list', value: undefined, meaning: `services of this process, by comma; all: ${SERVICE_NAMES.join(',')}` },
+  databaseUrl: optional('DATABASE_URL', 'PostgreSQL to use instead of the embedded one', true),
+  services: { env: 'CAUDAL_SERVICES', kind: 'services', value: undefined, meaning: `services of this process, by comma; all: ${SERVICE_NAMES.join(',')}` },
   topology: text('CAUDAL_TOPOLOGY', 'by-type', 'which table maps event types to topics'),
   logLevel: text('LOG_LEVEL', 'info', 'debug, info, warn, error or silent'),
-  logFile: text('CAUDAL_LOG_FILE', undefined, 'where log lines go; standard error when not set'),
+  logFile: optional('CAUDAL_LOG_FILE', 'where log lines go; standard error when not set'),
   fraudRulesFile: text('FRAUD_RULES_FILE', 'config/fraud-rules.json', 'the rules of the fraud check; read again when it changes'),
-  gatewayUrl: text('GATEWAY_URL', undefined, 'the card gateway simulator to use; started here when not set'),
-  webhookSecret: text('GATEWAY_WEBHOOK_SECRET', undefined, 'key of webhook signatures; made and kept in the data folder when not set', true),
+  gatewayUrl: optional('GATEWAY_URL', 'the card gateway simulator to use; started here when not set'),
+  webhookSecret: optional('GATEWAY_WEBHOOK_SECRET', 'key of webhook signatures; made and kept in the data folder when not set', true),
   simulatorPort: integer('SIMULATOR_PORT', 8090, 'port of the gateway simulator, or the next free one', 0, 65_535),
   poolSize: integer('DATABASE_POOL_SIZE', 10, 'connections for reads; each service and read model has one more', 1, 1000),
   statementTimeoutMs: integer('DATABASE_STATEMENT_TIMEOUT_MS', 30_000, 'a longer statement is cancelled'),
@@ -66,7 +80,13 @@ export const SETTINGS = {
 
 export type SettingName = keyof typeof SETTINGS;
 
-type ValueOf<S extends Setting> = S['kind'] extends 'integer' ? number : S['kind'] extends 'list' ? readonly ServiceName[] : S['value'] extends string ? string : string | undefined;
+type ValueOf<S extends Setting> = S extends IntegerSetting
+  ? number
+  : S extends TextSetting
+    ? string
+    : S extends ServicesSetting
+      ? readonly ServiceName[]
+      : string | undefined;
 
 /** The settings of a process, checked. */
 export type Config = { readonly [Name in SettingName]: ValueOf<(typeof SETTINGS)[Name]> } & {
@@ -91,17 +111,17 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>, ov
 
 function parse(setting: Setting, given: string | undefined): unknown {
   const value = given?.trim() || undefined;
-  if (setting.kind === 'list') return parseServices(value, setting);
+  if (setting.kind === 'services') return parseServices(value, setting);
   if (value === undefined) return setting.value;
-  if (setting.kind === 'text') return value;
+  if (setting.kind !== 'integer') return value;
   const number = Number(value);
-  if (!Number.isInteger(number) || number < setting.min! || number > setting.max!) {
+  if (!Number.isInteger(number) || number < setting.min || number > setting.max) {
     throw new ConfigError(`${setting.env}=${value}: must be a whole number from ${setting.min} to ${setting.max} (${setting.meaning})`);
   }
   return number;
 }
 
-function parseServices(value: string | undefined, setting: Setting): readonly ServiceName[] {
+function parseServices(value: string | undefined, setting: ServicesSetting): readonly ServiceName[] {
   if (value === undefined) return SERVICE_NAMES;
   return value.split(',').map((part) => {
     const name = part.trim() as ServiceName;
