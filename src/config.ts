@@ -33,8 +33,20 @@ interface ServicesSetting extends SettingBase {
 type Setting = IntegerSetting | TextSetting | OptionalSetting | ServicesSetting;
 
 const text = (env: string, value: string, meaning: string): TextSetting => ({ env, kind: 'text', value, meaning });
-const optional = (env: string, meaning: string, secret = false): OptionalSetting => ({ env, kind: 'optional', value: undefined, meaning, secret });
-const integer = (env: string, value: number, meaning: string, min = 1, max = Number.MAX_SAFE_INTEGER): IntegerSetting => ({ env, kind: 'integer', value, meaning, min, max });
+const optional = (env: string, meaning: string, secret = false): OptionalSetting => ({
+  env,
+  kind: 'optional',
+  value: undefined,
+  meaning,
+  secret,
+});
+const integer = (
+  env: string,
+  value: number,
+  meaning: string,
+  min = 1,
+  max = Number.MAX_SAFE_INTEGER,
+): IntegerSetting => ({ env, kind: 'integer', value, meaning, min, max });
 
 /** Every setting, once. Names that end in Ms are milliseconds. `caudal config` prints this table. */
 export const SETTINGS = {
@@ -42,15 +54,34 @@ export const SETTINGS = {
   host: text('HOST', '127.0.0.1', 'address the API binds to'),
   dataDir: text('CAUDAL_DATA', '.caudal', 'folder of the embedded PostgreSQL and of what this machine keeps'),
   databaseUrl: optional('DATABASE_URL', 'PostgreSQL to use instead of the embedded one', true),
-  services: { env: 'CAUDAL_SERVICES', kind: 'services', value: undefined, meaning: `services of this process, by comma; all: ${SERVICE_NAMES.join(',')}` },
+  services: {
+    env: 'CAUDAL_SERVICES',
+    kind: 'services',
+    value: undefined,
+    meaning: `services of this process, by comma; all: ${SERVICE_NAMES.join(',')}`,
+  },
   topology: text('CAUDAL_TOPOLOGY', 'by-type', 'which table maps event types to topics'),
   logLevel: text('LOG_LEVEL', 'info', 'debug, info, warn, error or silent'),
   logFile: optional('CAUDAL_LOG_FILE', 'where log lines go; standard error when not set'),
-  fraudRulesFile: text('FRAUD_RULES_FILE', 'config/fraud-rules.json', 'the rules of the fraud check; read again when it changes'),
+  fraudRulesFile: text(
+    'FRAUD_RULES_FILE',
+    'config/fraud-rules.json',
+    'the rules of the fraud check; read again when it changes',
+  ),
   gatewayUrl: optional('GATEWAY_URL', 'the card gateway simulator to use; started here when not set'),
-  webhookSecret: optional('GATEWAY_WEBHOOK_SECRET', 'key of webhook signatures; made and kept in the data folder when not set', true),
+  webhookSecret: optional(
+    'GATEWAY_WEBHOOK_SECRET',
+    'key of webhook signatures; made and kept in the data folder when not set',
+    true,
+  ),
   simulatorPort: integer('SIMULATOR_PORT', 8090, 'port of the gateway simulator, or the next free one', 0, 65_535),
-  poolSize: integer('DATABASE_POOL_SIZE', 10, 'connections for reads; each service and read model has one more', 1, 1000),
+  poolSize: integer(
+    'DATABASE_POOL_SIZE',
+    10,
+    'connections for reads; each service and read model has one more',
+    1,
+    1000,
+  ),
   statementTimeoutMs: integer('DATABASE_STATEMENT_TIMEOUT_MS', 30_000, 'a longer statement is cancelled'),
   resolveTimeoutMs: integer('COMMIT_RESOLVE_TIMEOUT_MS', 5000, 'wait for the fate of a commit whose connection broke'),
   shutdownTimeoutMs: integer('SHUTDOWN_TIMEOUT_MS', 15_000, 'a stop that takes longer is forced'),
@@ -62,11 +93,20 @@ export const SETTINGS = {
   maxInbox: integer('INBOX_MAX', 5000, 'bus messages kept in memory, per consumer; the rest waits in the log'),
   fetchSize: integer('FETCH_SIZE', 1000, 'events read from the log at once'),
   snapshotEvery: integer('SNAPSHOT_EVERY', 100, 'events of a stream between snapshots'),
-  maxWaitingRetries: integer('RETRY_WAITING_MAX', 1000, 'messages waiting for another attempt that are looked at, per service'),
+  maxWaitingRetries: integer(
+    'RETRY_WAITING_MAX',
+    1000,
+    'messages waiting for another attempt that are looked at, per service',
+  ),
   heartbeatMs: integer('BUS_HEARTBEAT_MS', 1000, 'how often a member of a consumer group says that it lives'),
   leaseMs: integer('BUS_LEASE_MS', 5000, 'silence after which a member is put out and others take over'),
   pollMs: integer('BUS_POLL_MS', 500, 'how often the log is looked at although nothing woke us'),
-  projectionGatherMs: integer('PROJECTION_GATHER_MS', 25, 'pause of a read model between batches, in which events gather', 0),
+  projectionGatherMs: integer(
+    'PROJECTION_GATHER_MS',
+    25,
+    'pause of a read model between batches, in which events gather',
+    0,
+  ),
   partitionsAhead: integer('PARTITIONS_AHEAD', 3, 'months whose event partitions are made in advance', 0, 120),
   idempotencyTtlMs: integer('IDEMPOTENCY_TTL_MS', 7 * 86_400_000, 'how long an Idempotency-Key is kept'),
   sweepMs: integer('SAGA_SWEEP_MS', 500, 'how often overdue saga steps are looked for'),
@@ -116,7 +156,9 @@ function parse(setting: Setting, given: string | undefined): unknown {
   if (setting.kind !== 'integer') return value;
   const number = Number(value);
   if (!Number.isInteger(number) || number < setting.min || number > setting.max) {
-    throw new ConfigError(`${setting.env}=${value}: must be a whole number from ${setting.min} to ${setting.max} (${setting.meaning})`);
+    throw new ConfigError(
+      `${setting.env}=${value}: must be a whole number from ${setting.min} to ${setting.max} (${setting.meaning})`,
+    );
   }
   return number;
 }
@@ -125,13 +167,16 @@ function parseServices(value: string | undefined, setting: ServicesSetting): rea
   if (value === undefined) return SERVICE_NAMES;
   return value.split(',').map((part) => {
     const name = part.trim() as ServiceName;
-    if (!SERVICE_NAMES.includes(name)) throw new ConfigError(`${setting.env}: there is no service "${name}"; known are ${SERVICE_NAMES.join(', ')}`);
+    if (!SERVICE_NAMES.includes(name))
+      throw new ConfigError(`${setting.env}: there is no service "${name}"; known are ${SERVICE_NAMES.join(', ')}`);
     return name;
   });
 }
 
 /** The settings as a table for people: name, value in force, default, meaning. Secrets are not shown. */
-export function describeConfig(config: Config): readonly { readonly setting: string; readonly value: string; readonly default: string; readonly meaning: string }[] {
+export function describeConfig(
+  config: Config,
+): readonly { readonly setting: string; readonly value: string; readonly default: string; readonly meaning: string }[] {
   return (Object.entries(SETTINGS) as [SettingName, Setting][]).map(([name, setting]) => {
     const value = config[name];
     const shown = value === undefined ? '' : setting.secret ? '[secret]' : String(value);

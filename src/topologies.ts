@@ -34,14 +34,23 @@ const BY_TYPE: Readonly<Record<string, { readonly topic?: string; readonly key: 
   'gateway.refund.answered': { key: paymentKey },
 };
 
-const DEAD_LETTERS: readonly Topic[] = ['payments.dlq', 'wallet.dlq', 'gateway.dlq'].map((name) => ({ name, partitions: PARTITIONS }));
+const DEAD_LETTERS: readonly Topic[] = ['payments.dlq', 'wallet.dlq', 'gateway.dlq'].map((name) => ({
+  name,
+  partitions: PARTITIONS,
+}));
 
 function byType(): Topology {
   const routes = new Map<string, Route>();
   for (const [type, { topic, key }] of Object.entries(BY_TYPE)) routes.set(type, { topic: topic ?? type, key });
   const names = [...new Set([...routes.values()].map((route) => route.topic))];
-  return { name: 'by-type', routes, topics: [...names.map((name) => ({ name, partitions: PARTITIONS })), ...DEAD_LETTERS] };
+  return {
+    name: 'by-type',
+    routes,
+    topics: [...names.map((name) => ({ name, partitions: PARTITIONS })), ...DEAD_LETTERS],
+  };
 }
 
 /** Every topology that CAUDAL_TOPOLOGY can name. */
-export const TOPOLOGIES: ReadonlyMap<string, Topology> = new Map([byType()].map((topology) => [topology.name, topology]));
+export const TOPOLOGIES: ReadonlyMap<string, Topology> = new Map(
+  [byType()].map((topology) => [topology.name, topology]),
+);

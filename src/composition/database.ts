@@ -1,9 +1,9 @@
 import { join } from 'node:path';
-import type { Config } from '#src/config.ts';
 import type { Log } from '#kernel/observability/log.ts';
 import { startEmbeddedPostgres } from '#kernel/postgres/embedded.ts';
-import { migrate, type MigrationSource } from '#kernel/postgres/migrator.ts';
+import { type MigrationSource, migrate } from '#kernel/postgres/migrator.ts';
 import { createPool, type Pool } from '#kernel/postgres/pool.ts';
+import type { Config } from '#src/config.ts';
 
 const SOURCE = join(import.meta.dirname, '..');
 const KERNEL_MIGRATIONS: MigrationSource = { scope: 'kernel', directory: join(SOURCE, 'kernel/postgres/migrations') };
@@ -22,16 +22,27 @@ export interface Database {
  * @param migrated the services whose tables are brought up to date; the kernel's always are
  */
 export async function openDatabase(config: Config, log: Log, migrated: readonly string[]): Promise<Database> {
-  const embedded = config.databaseUrl === undefined ? await startEmbeddedPostgres({ dataDir: join(config.dataDir, 'postgres'), log: plainLog(log) }) : undefined;
+  const embedded =
+    config.databaseUrl === undefined
+      ? await startEmbeddedPostgres({ dataDir: join(config.dataDir, 'postgres'), log: plainLog(log) })
+      : undefined;
   const url = config.databaseUrl ?? embedded!.url;
-  const settings = { url, applicationName: `caudal pool ${config.instance}`, maxConnections: config.poolSize, statementTimeoutMs: config.statementTimeoutMs };
+  const settings = {
+    url,
+    applicationName: `caudal pool ${config.instance}`,
+    maxConnections: config.poolSize,
+    statementTimeoutMs: config.statementTimeoutMs,
+  };
   const pool = createPool(settings, (error) => log.warn({ error }, 'an idle connection to PostgreSQL broke'));
   const close = async (): Promise<void> => {
     await pool.close();
     await embedded?.stop();
   };
   try {
-    const sources = [KERNEL_MIGRATIONS, ...migrated.map((name) => ({ scope: name, directory: join(SOURCE, 'services', name, 'migrations') }))];
+    const sources = [
+      KERNEL_MIGRATIONS,
+      ...migrated.map((name) => ({ scope: name, directory: join(SOURCE, 'services', name, 'migrations') })),
+    ];
     const applied = await migrate(pool, sources);
     if (applied.length > 0) log.info({ migrations: applied }, 'the database was brought up to date');
   } catch (cause) {

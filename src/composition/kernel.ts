@@ -1,5 +1,3 @@
-import type { Config } from '#src/config.ts';
-import { TOPOLOGIES } from '#src/topologies.ts';
 import { type Consumer, createConsumer } from '#kernel/bus/consumer.ts';
 import type { GroupStore } from '#kernel/bus/group.ts';
 import { createPostgresFailureStore } from '#kernel/bus/postgres/failure-store.ts';
@@ -17,7 +15,9 @@ import type { Log } from '#kernel/observability/log.ts';
 import { createProcessor, type Processor, type ProcessorObserver } from '#kernel/processor/processor.ts';
 import type { ServiceDefinition } from '#kernel/processor/service.ts';
 import { createFollower, type Follower } from '#kernel/projections/follower.ts';
+import type { Config } from '#src/config.ts';
 import { ConfigError } from '#src/config.ts';
+import { TOPOLOGIES } from '#src/topologies.ts';
 import type { Database } from './database.ts';
 
 /** The kernel of one process on one database: what services are run by. */
@@ -37,15 +37,28 @@ export interface Kernel {
 }
 
 /** @param catalog the definitions of everything that may be on the bus */
-export function createKernel(config: Config, database: Database, catalog: readonly EventDefinition[], observer: ProcessorObserver, log: Log): Kernel {
+export function createKernel(
+  config: Config,
+  database: Database,
+  catalog: readonly EventDefinition[],
+  observer: ProcessorObserver,
+  log: Log,
+): Kernel {
   const topology = TOPOLOGIES.get(config.topology);
-  if (topology === undefined) throw new ConfigError(`CAUDAL_TOPOLOGY=${config.topology}: known are ${[...TOPOLOGIES.keys()].join(', ')}`);
+  if (topology === undefined)
+    throw new ConfigError(`CAUDAL_TOPOLOGY=${config.topology}: known are ${[...TOPOLOGIES.keys()].join(', ')}`);
   const clock = systemClock;
   const ids = createIdSource(clock);
   const tail = createTail();
-  const store = createPostgresStore({ url: database.url, instance: config.instance, resolveTimeoutMs: config.resolveTimeoutMs }, database.pool, clock);
+  const store = createPostgresStore(
+    { url: database.url, instance: config.instance, resolveTimeoutMs: config.resolveTimeoutMs },
+    database.pool,
+    clock,
+  );
   const groups = createPostgresGroupStore(database.pool);
-  const wakeCall: WakeCall = createWakeCall(database.url, `caudal wake ${config.instance}`, database.pool, log, () => tail.wake());
+  const wakeCall: WakeCall = createWakeCall(database.url, `caudal wake ${config.instance}`, database.pool, log, () =>
+    tail.wake(),
+  );
   const presence = createPresence(config, groups, tail, log, () => wakeCall.notify());
   const definitions = new Map(catalog.map((definition) => [definition.type, definition]));
   const consumer = (name: string, types: readonly string[], exclusive: boolean): Consumer =>
@@ -76,8 +89,18 @@ export function createKernel(config: Config, database: Database, catalog: readon
     follower: (service) => {
       const name = `${service.name}-projections`;
       const types = [...new Set(service.projections.flatMap((projection) => projection.events))];
-      const settings = { maxBatch: config.maxInbox, maxCachedRows: config.maxCachedRows, gatherMs: config.projectionGatherMs, heartbeatMs: config.heartbeatMs };
-      return createFollower(name, service.projections, settings, { store, consumer: consumer(name, types, true), log, now: clock.now });
+      const settings = {
+        maxBatch: config.maxInbox,
+        maxCachedRows: config.maxCachedRows,
+        gatherMs: config.projectionGatherMs,
+        heartbeatMs: config.heartbeatMs,
+      };
+      return createFollower(name, service.projections, settings, {
+        store,
+        consumer: consumer(name, types, true),
+        log,
+        now: clock.now,
+      });
     },
     start: async () => {
       await wakeCall.start();

@@ -50,7 +50,10 @@ export function progressOf(partitions: readonly StandingPartition[]): MemberProg
   if (first === undefined) return { cursor: LOG_START, ahead: {} };
   const cursor = others.reduce((least, partition) => earlier(least, partition.progress), first.progress);
   const ahead = partitions.filter((partition) => distance(cursor, partition.progress) > 0);
-  return { cursor, ahead: Object.fromEntries(ahead.map((partition) => [partitionName(partition), partition.progress])) };
+  return {
+    cursor,
+    ahead: Object.fromEntries(ahead.map((partition) => [partitionName(partition), partition.progress])),
+  };
 }
 
 /** The port of group membership: shared rows that say who handles what. PostgreSQL, or memory in simulations. */

@@ -21,7 +21,13 @@ export interface PresenceSettings {
   readonly leaseMs: number;
 }
 
-export function createPresence(settings: PresenceSettings, groups: GroupStore, tail: Tail, log: Log, notify: () => void): Presence {
+export function createPresence(
+  settings: PresenceSettings,
+  groups: GroupStore,
+  tail: Tail,
+  log: Log,
+  notify: () => void,
+): Presence {
   let members: readonly string[] = [];
   let generation = 0;
   let member = settings.instance;
@@ -50,7 +56,8 @@ export function createPresence(settings: PresenceSettings, groups: GroupStore, t
       await look();
     } catch (cause) {
       tail.alone = false;
-      if (cause instanceof MembershipLostError) await enter().catch((error: Error) => log.warn({ error }, 'cannot join the processes yet'));
+      if (cause instanceof MembershipLostError)
+        await enter().catch((error: Error) => log.warn({ error }, 'cannot join the processes yet'));
       else log.warn({ error: toError(cause) }, 'cannot say that this process lives');
     }
   };
@@ -68,7 +75,9 @@ export function createPresence(settings: PresenceSettings, groups: GroupStore, t
     },
     stop: async () => {
       clearInterval(timer);
-      await groups.leave(PROCESSES, member).catch((error: Error) => log.warn({ error }, 'could not say that this process leaves'));
+      await groups
+        .leave(PROCESSES, member)
+        .catch((error: Error) => log.warn({ error }, 'could not say that this process leaves'));
     },
   };
 }

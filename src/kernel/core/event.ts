@@ -15,7 +15,9 @@ export interface EventDefinition<Type extends string = string, Schema extends TO
 export type PayloadOf<D extends EventDefinition> = Static<D['schema']>;
 
 /** The undecided form `{type, data}` of a definition: what deciders return. */
-export type EventOf<D extends EventDefinition> = D extends EventDefinition ? { readonly type: D['type']; readonly data: PayloadOf<D> } : never;
+export type EventOf<D extends EventDefinition> = D extends EventDefinition
+  ? { readonly type: D['type']; readonly data: PayloadOf<D> }
+  : never;
 
 /** What is known of an event besides its payload: CloudEvents extension attributes. */
 export interface EventMetadata {

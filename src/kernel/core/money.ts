@@ -20,7 +20,9 @@ const CODES_BY_DECIMALS: Readonly<Record<number, string>> = {
 };
 
 const DECIMALS: ReadonlyMap<string, number> = new Map(
-  Object.entries(CODES_BY_DECIMALS).flatMap(([decimals, codes]) => codes.split(/\s+/).map((code) => [code, Number(decimals)] as const)),
+  Object.entries(CODES_BY_DECIMALS).flatMap(([decimals, codes]) =>
+    codes.split(/\s+/).map((code) => [code, Number(decimals)] as const),
+  ),
 );
 
 /** Every currency code that amounts may be in, sorted. */
@@ -43,7 +45,8 @@ const DECIMAL_TEXT = /^(-?)(\d{1,40})(?:\.(\d{1,40}))?$/;
 export function parseAmount(input: unknown, currency: string): Result<MinorUnits> {
   const parsed = parseDecimal(input, currency);
   if (!parsed.ok) return parsed;
-  if (parsed.value <= 0) return refuse('amount_not_positive', `amount must be greater than zero, not ${String(input)}`, 'amount');
+  if (parsed.value <= 0)
+    return refuse('amount_not_positive', `amount must be greater than zero, not ${String(input)}`, 'amount');
   return parsed;
 }
 
@@ -53,7 +56,8 @@ export function parseAmount(input: unknown, currency: string): Result<MinorUnits
  */
 export function parseLimit(input: unknown, currency: string, field: string): Result<MinorUnits> {
   const parsed = parseDecimal(input, currency);
-  if (!parsed.ok) return parsed.refusal.field === 'amount' ? { ok: false, refusal: { ...parsed.refusal, field } } : parsed;
+  if (!parsed.ok)
+    return parsed.refusal.field === 'amount' ? { ok: false, refusal: { ...parsed.refusal, field } } : parsed;
   if (parsed.value < 0) return refuse('invalid_amount', `${field} must not be negative`, field);
   return parsed;
 }
@@ -61,7 +65,11 @@ export function parseLimit(input: unknown, currency: string, field: string): Res
 function parseDecimal(input: unknown, currency: string): Result<MinorUnits> {
   const decimals = DECIMALS.get(currency);
   if (decimals === undefined) {
-    return refuse('unknown_currency', `currency must be an ISO 4217 code such as "USD", not ${quote(currency)}`, 'currency');
+    return refuse(
+      'unknown_currency',
+      `currency must be an ISO 4217 code such as "USD", not ${quote(currency)}`,
+      'currency',
+    );
   }
   const text = typeof input === 'number' ? plainDecimal(input) : input;
   const match = typeof text === 'string' ? DECIMAL_TEXT.exec(text) : null;
@@ -74,7 +82,11 @@ function parseDecimal(input: unknown, currency: string): Result<MinorUnits> {
   }
   const minor = BigInt(match[2]! + fraction.padEnd(decimals, '0'));
   if (minor > BigInt(MAX_AMOUNT_MINOR)) {
-    return refuse('amount_too_large', `amount must not exceed ${formatAmount(MAX_AMOUNT_MINOR, currency)} ${currency}`, 'amount');
+    return refuse(
+      'amount_too_large',
+      `amount must not exceed ${formatAmount(MAX_AMOUNT_MINOR, currency)} ${currency}`,
+      'amount',
+    );
   }
   return accept(match[1] === '-' ? -Number(minor) : Number(minor));
 }

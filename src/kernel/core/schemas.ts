@@ -1,11 +1,14 @@
-import { Type } from '@sinclair/typebox';
+import { Kind, type TSchema, Type, TypeRegistry } from '@sinclair/typebox';
 
 /** Building blocks of payload schemas, so that the same thing looks the same in every event. */
 export const uuid = (description?: string) =>
   Type.String({ pattern: '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$', ...(description && { description }) });
 
 export const timestamp = (description: string) =>
-  Type.String({ pattern: '^\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d\\.\\d{3}Z$', description: `${description}; RFC 3339, UTC` });
+  Type.String({
+    pattern: '^\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d\\.\\d{3}Z$',
+    description: `${description}; RFC 3339, UTC`,
+  });
 
 export const text = (description: string, maxLength = 255) => Type.String({ minLength: 1, maxLength, description });
 
@@ -33,6 +36,17 @@ export const balanceFields = <Name extends string>(name: Name) =>
     }),
   }) as Record<Name, ReturnType<typeof Type.Number>> & Record<`${Name}_minor`, ReturnType<typeof Type.Integer>>;
 
-/** One of several fixed words. */
+const STRING_ENUM = 'StringEnum';
+
+TypeRegistry.Set<TSchema & { readonly enum: readonly string[] }>(STRING_ENUM, (schema, value) =>
+  schema.enum.includes(value as string),
+);
+
+/** One of several fixed words, as JSON Schema's `enum`: readers of the OpenAPI document know that better than `anyOf`. */
 export const oneOf = <const Words extends readonly string[]>(words: Words, description?: string) =>
-  Type.Unsafe<Words[number]>({ type: 'string', enum: [...words], ...(description && { description }) });
+  Type.Unsafe<Words[number]>({
+    [Kind]: STRING_ENUM,
+    type: 'string',
+    enum: [...words],
+    ...(description && { description }),
+  });

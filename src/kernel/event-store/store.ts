@@ -158,9 +158,15 @@ export interface Store {
   /** Snapshot (of that state version) and tail of each stream, in the order asked. */
   loadStreams(streams: readonly (StreamRef & { readonly stateVersion: number })[]): Promise<readonly LoadedStream[]>;
   /** Events of a stream with `from` <= position, ascending, or `backwards` from the end; at most `limit`. */
-  readStream(stream: StreamRef, options: { readonly from?: number; readonly limit: number; readonly backwards?: boolean }): Promise<readonly RecordedEvent[]>;
+  readStream(
+    stream: StreamRef,
+    options: { readonly from?: number; readonly limit: number; readonly backwards?: boolean },
+  ): Promise<readonly RecordedEvent[]>;
   /** The log after `after`; `types` undefined: every type. */
-  readLog(after: LogPosition, options: { readonly types?: readonly string[]; readonly limit: number }): Promise<LogPage>;
+  readLog(
+    after: LogPosition,
+    options: { readonly types?: readonly string[]; readonly limit: number },
+  ): Promise<LogPage>;
   /** The end of the log at this moment. */
   head(): Promise<LogPosition>;
   findAnswers(keys: readonly { readonly scope: string; readonly key: string }[]): Promise<readonly StoredAnswer[]>;

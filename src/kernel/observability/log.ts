@@ -7,7 +7,15 @@ export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
 /** Never written, whatever object they stand in. */
-const SECRET_PATHS = ['payment_token', '*.payment_token', 'password', '*.password', 'secret', '*.secret', 'req.headers.authorization'];
+const SECRET_PATHS = [
+  'payment_token',
+  '*.payment_token',
+  'password',
+  '*.password',
+  'secret',
+  '*.secret',
+  'req.headers.authorization',
+];
 
 /** A log with the field names that operators' tools rely on: level, timestamp, service, trace_id, message, error. */
 export function createLog(level: LogLevel, destination?: DestinationStream): Log {

@@ -75,7 +75,9 @@ function encodeFixed(codec: Codec, width: number, values: readonly unknown[]): B
 
 function encodeTexts(codec: Codec, values: readonly unknown[]): Buffer {
   const prefixBytes = codec.prefix === undefined ? 0 : 1;
-  const texts = values.map((value) => (value === null || value === undefined ? undefined : codec.textOf!(value as never)));
+  const texts = values.map((value) =>
+    value === null || value === undefined ? undefined : codec.textOf!(value as never),
+  );
   let most = HEADER_BYTES;
   for (const text of texts) most += 4 + prefixBytes + (text === undefined ? 0 : text.length * 3);
   const buffer = Buffer.allocUnsafe(most);
@@ -95,7 +97,12 @@ function encodeTexts(codec: Codec, values: readonly unknown[]): Buffer {
 }
 
 function writeUuid(buffer: Buffer, at: number, uuid: string): void {
-  buffer.write(uuid.slice(0, 8) + uuid.slice(9, 13) + uuid.slice(14, 18) + uuid.slice(19, 23) + uuid.slice(24), at, 16, 'hex');
+  buffer.write(
+    uuid.slice(0, 8) + uuid.slice(9, 13) + uuid.slice(14, 18) + uuid.slice(19, 23) + uuid.slice(24),
+    at,
+    16,
+    'hex',
+  );
 }
 
 function writeInt64(buffer: Buffer, at: number, value: number): void {

@@ -50,9 +50,12 @@ async function applySource(sql: Sql, source: MigrationSource): Promise<readonly 
   for (const { name, checksum } of known) {
     const migration = byName.get(name);
     if (migration === undefined) {
-      throw new Error(`the database has migration ${source.scope}/${name}, which this version of Caudal does not know: it was made by a newer one. Start that version, or set CAUDAL_DATA or DATABASE_URL to another store`);
+      throw new Error(
+        `the database has migration ${source.scope}/${name}, which this version of Caudal does not know: it was made by a newer one. Start that version, or set CAUDAL_DATA or DATABASE_URL to another store`,
+      );
     }
-    if (migration.checksum !== checksum) throw new Error(`migration ${source.scope}/${name} was edited after it was applied`);
+    if (migration.checksum !== checksum)
+      throw new Error(`migration ${source.scope}/${name} was edited after it was applied`);
   }
   const missing = present.slice(known.length);
   for (const migration of missing) {

@@ -4,7 +4,16 @@ import type { Clock } from '../core/clock.ts';
 import { DataError, RequestError, toError } from '../core/errors.ts';
 import { type EventDefinition, type RecordedEvent, traceIdOf } from '../core/event.ts';
 import type { IdSource } from '../core/ids.ts';
-import type { Commit, Committed, FailedMessage, FailureWrites, Progress, Store, StoredAnswer, StreamRef } from '../event-store/store.ts';
+import type {
+  Commit,
+  Committed,
+  FailedMessage,
+  FailureWrites,
+  Progress,
+  Store,
+  StoredAnswer,
+  StreamRef,
+} from '../event-store/store.ts';
 import { type BatchDecision, createBatchDecision } from './decide.ts';
 import type { AnswerKey } from './execute.ts';
 import { describeFailure, parkBehind, type RetryingMessage } from './failures.ts';
@@ -56,7 +65,11 @@ interface Planned {
  * failure; requests that are refused get their refusal as an answer.
  * @throws UnavailableError when states cannot be loaded
  */
-export async function prepareBatch(items: readonly Item[], progress: Progress | undefined, ports: BatchPorts): Promise<PreparedBatch> {
+export async function prepareBatch(
+  items: readonly Item[],
+  progress: Progress | undefined,
+  ports: BatchPorts,
+): Promise<PreparedBatch> {
   const decision = createBatchDecision(ports);
   const failures: Failure[] = [];
   const planned = planMessages(items, failures, ports);
@@ -70,7 +83,10 @@ export async function prepareBatch(items: readonly Item[], progress: Progress | 
   const blockedNow = new Map<string, number>();
   for (const plan of planned) {
     const place = ports.consumer.placeOf(plan.item.event);
-    const until = place && plan.item.retry === undefined ? (blockedNow.get(placeKey(place)) ?? ports.retries.blockedUntil(place)) : undefined;
+    const until =
+      place && plan.item.retry === undefined
+        ? (blockedNow.get(placeKey(place)) ?? ports.retries.blockedUntil(place))
+        : undefined;
     if (until !== undefined) {
       parked.push({ item: plan.item, place: place!, until });
       continue;
@@ -83,10 +99,14 @@ export async function prepareBatch(items: readonly Item[], progress: Progress | 
   const newAnswers: StoredAnswer[] = [];
   const settlements = requests.map((item) => decideRequest(item, decision, answers, newAnswers));
   const consumed = handled.map((item) => item.event);
-  const writes = await ports.inline.writesFor(consumed.length === 0 ? decision.events : [...consumed, ...decision.events]);
+  const writes = await ports.inline.writesFor(
+    consumed.length === 0 ? decision.events : [...consumed, ...decision.events],
+  );
 
   const described = failures.map((failure) => ({ failed: describe(failure, ports), error: failure.error }));
-  const behind = parked.map(({ item, place, until }) => parkBehind({ event: item.event, place }, until, contextOf(ports)));
+  const behind = parked.map(({ item, place, until }) =>
+    parkBehind({ event: item.event, place }, until, contextOf(ports)),
+  );
   const failureWrites = failureWritesFor(described.map((failure) => failure.failed).concat(behind), handled, ports);
   const commit: Commit = {
     appends: decision.appends(),
@@ -98,7 +118,8 @@ export async function prepareBatch(items: readonly Item[], progress: Progress | 
   };
   return {
     commit,
-    empty: progress === undefined && commit.appends.length === 0 && newAnswers.length === 0 && failureWrites === undefined,
+    empty:
+      progress === undefined && commit.appends.length === 0 && newAnswers.length === 0 && failureWrites === undefined,
     failures: described,
     touched: decision.touched(),
     settle: (committed) => {
@@ -140,7 +161,8 @@ function checkRead(event: RecordedEvent, catalog: ReadonlyMap<string, EventDefin
   if (event.sequence === undefined) return;
   const definition = catalog.get(event.type);
   if (definition === undefined) return;
-  if (event.version > definition.version) throw new DataError(`${event.type} version ${event.version} is newer than this process knows`);
+  if (event.version > definition.version)
+    throw new DataError(`${event.type} version ${event.version} is newer than this process knows`);
   const problem = definition.problem(event.data);
   if (problem !== undefined) throw new DataError(`${event.type} does not fit its schema: ${problem}`);
 }
@@ -157,7 +179,12 @@ function answerName(key: { readonly scope: string; readonly key: string }): stri
   return `${key.scope}\u0000${key.key}`;
 }
 
-async function loadStates(planned: readonly Planned[], requests: readonly RequestItem[], decision: BatchDecision, ports: BatchPorts): Promise<void> {
+async function loadStates(
+  planned: readonly Planned[],
+  requests: readonly RequestItem[],
+  decision: BatchDecision,
+  ports: BatchPorts,
+): Promise<void> {
   const missing = new Map<string, StreamRef>();
   const enter = (ref: StreamRef, fresh: boolean | undefined): void => {
     if (decision.has(ref)) return;
@@ -165,8 +192,10 @@ async function loadStates(planned: readonly Planned[], requests: readonly Reques
     if (known === undefined) missing.set(keyOf(ref), ref);
     else decision.enter(known);
   };
-  for (const { reactions } of planned) for (const reaction of reactions) enter({ type: reaction.aggregate, id: reaction.id }, reaction.fresh);
-  for (const { request } of requests) for (const command of request.commands) enter({ type: command.aggregate, id: command.id }, command.fresh);
+  for (const { reactions } of planned)
+    for (const reaction of reactions) enter({ type: reaction.aggregate, id: reaction.id }, reaction.fresh);
+  for (const { request } of requests)
+    for (const command of request.commands) enter({ type: command.aggregate, id: command.id }, command.fresh);
   if (missing.size === 0) return;
   for (const state of await ports.states.load([...missing.values()])) decision.enter(state);
 }
@@ -186,7 +215,11 @@ async function lookBack(planned: readonly Planned[], store: Store): Promise<Read
   return found;
 }
 
-async function findBackwards(ref: StreamRef, search: NonNullable<Reaction['lookBack']>, store: Store): Promise<RecordedEvent | undefined> {
+async function findBackwards(
+  ref: StreamRef,
+  search: NonNullable<Reaction['lookBack']>,
+  store: Store,
+): Promise<RecordedEvent | undefined> {
   let from = Number.MAX_SAFE_INTEGER;
   for (;;) {
     const page = await store.readStream(ref, { from, limit: LOOK_BACK_PAGE, backwards: true });
@@ -200,9 +233,17 @@ async function findBackwards(ref: StreamRef, search: NonNullable<Reaction['lookB
 }
 
 /** @returns the error, when the message cannot be handled */
-function decideMessage({ item, reactions }: Planned, decision: BatchDecision, earlier: ReadonlyMap<Reaction, RecordedEvent>): Error | undefined {
+function decideMessage(
+  { item, reactions }: Planned,
+  decision: BatchDecision,
+  earlier: ReadonlyMap<Reaction, RecordedEvent>,
+): Error | undefined {
   const { event } = item;
-  const cause = { correlationId: event.metadata.correlationid, causationId: event.id, traceId: traceIdOf(event.metadata.traceparent) };
+  const cause = {
+    correlationId: event.metadata.correlationid,
+    causationId: event.id,
+    traceId: traceIdOf(event.metadata.traceparent),
+  };
   try {
     for (const reaction of reactions) {
       const [result] = decision.decide([reaction], cause, earlier.get(reaction));
@@ -214,14 +255,23 @@ function decideMessage({ item, reactions }: Planned, decision: BatchDecision, ea
   }
 }
 
-function decideRequest(item: RequestItem, decision: BatchDecision, answers: ReadonlyMap<string, StoredAnswer>, into: StoredAnswer[]): Settlement {
+function decideRequest(
+  item: RequestItem,
+  decision: BatchDecision,
+  answers: ReadonlyMap<string, StoredAnswer>,
+  into: StoredAnswer[],
+): Settlement {
   const { request } = item;
   const keys = request.keys ?? [];
   for (const key of keys) {
     const stored = answers.get(answerName(key));
     if (stored !== undefined) return replay(item, key, stored);
   }
-  const cause = { correlationId: request.correlationId ?? request.commands[0]!.id, causationId: undefined, traceId: request.traceId };
+  const cause = {
+    correlationId: request.correlationId ?? request.commands[0]!.id,
+    causationId: undefined,
+    traceId: request.traceId,
+  };
   try {
     const answered = request.answer(decision.decide(request.commands, cause));
     for (const key of keys) into.push({ ...key, answer: answered });
@@ -268,7 +318,11 @@ function describe(failure: Failure, ports: BatchPorts): FailedMessage {
   return describeFailure(message, failure.error, { ...contextOf(ports), random: ports.random() });
 }
 
-function failureWritesFor(failed: readonly FailedMessage[], handled: readonly MessageItem[], ports: BatchPorts): FailureWrites | undefined {
+function failureWritesFor(
+  failed: readonly FailedMessage[],
+  handled: readonly MessageItem[],
+  ports: BatchPorts,
+): FailureWrites | undefined {
   const settled = handled
     .filter((item) => item.retry !== undefined)
     .map((item) => ({ consumer: ports.service.name, eventId: item.event.id }));

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
+import type { Place } from '../bus/topology.ts';
 import type { Clock } from '../core/clock.ts';
 import { DataError } from '../core/errors.ts';
 import type { RecordedEvent } from '../core/event.ts';
 import type { FailedMessage } from '../event-store/store.ts';
-import type { Place } from '../bus/topology.ts';
 
 /** Attempts at a message before it goes to the dead letters. */
 export const MAX_ATTEMPTS = 4;

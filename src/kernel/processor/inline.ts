@@ -19,14 +19,20 @@ interface Touched {
 /** The read models that are written in the transaction of the batch. */
 export interface InlineProjections {
   /** Row and sum writes for the events of one batch, in order. */
-  writesFor(events: readonly RecordedEvent[]): Promise<{ readonly rows: readonly RowWrites[]; readonly sums: readonly SumWrites[] }>;
+  writesFor(
+    events: readonly RecordedEvent[],
+  ): Promise<{ readonly rows: readonly RowWrites[]; readonly sums: readonly SumWrites[] }>;
   /** What `writesFor` gave was committed. */
   committed(): void;
   clear(): void;
 }
 
 /** @param maxRows how many rows of each read model are kept in memory at most */
-export function createInlineProjections(projections: readonly Projection[], store: Store, maxRows: number): InlineProjections {
+export function createInlineProjections(
+  projections: readonly Projection[],
+  store: Store,
+  maxRows: number,
+): InlineProjections {
   const rowProjections = projections.filter((projection) => projection.kind === 'rows');
   const sumProjections = projections.filter((projection) => projection.kind === 'sums');
   const caches = new Map(rowProjections.map((p) => [p, new LRUCache<string, CachedRow>({ max: maxRows })]));

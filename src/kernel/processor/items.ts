@@ -35,4 +35,3 @@ export interface Settlement {
   readonly executed?: Executed<unknown>;
   readonly error?: Error;
 }
-

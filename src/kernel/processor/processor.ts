@@ -1,7 +1,14 @@
 import type { Consumer } from '../bus/consumer.ts';
 import type { Tail } from '../bus/tail.ts';
 import type { Clock } from '../core/clock.ts';
-import { ConflictError, DataError, MembershipLostError, RequestError, toError, UnavailableError } from '../core/errors.ts';
+import {
+  ConflictError,
+  DataError,
+  MembershipLostError,
+  RequestError,
+  toError,
+  UnavailableError,
+} from '../core/errors.ts';
 import type { EventDefinition } from '../core/event.ts';
 import type { IdSource } from '../core/ids.ts';
 import type { Committed, Progress, Store, Writer } from '../event-store/store.ts';
@@ -30,7 +37,13 @@ export interface ProcessorSettings {
 
 /** What a processor tells of each batch, for metrics. */
 export interface ProcessorObserver {
-  batch(info: { readonly service: string; readonly messages: number; readonly requests: number; readonly events: number; readonly ms: number }): void;
+  batch(info: {
+    readonly service: string;
+    readonly messages: number;
+    readonly requests: number;
+    readonly events: number;
+    readonly ms: number;
+  }): void;
   failure(info: { readonly service: string; readonly topic: string; readonly dead: boolean }): void;
   conflict(service: string): void;
 }
@@ -54,7 +67,12 @@ export interface Processor extends Executor {
   /** Finishes what is under way, answers what waits, gives the partitions back. */
   stop(): Promise<void>;
   /** Handled and waiting, for metrics and health. */
-  status(): { readonly queuedRequests: number; readonly available: boolean; readonly cacheHits: number; readonly cacheMisses: number };
+  status(): {
+    readonly queuedRequests: number;
+    readonly available: boolean;
+    readonly cacheHits: number;
+    readonly cacheMisses: number;
+  };
   lag(): Promise<number>;
   /** An operator changed what waits: look at once. */
   refreshRetries(): void;
@@ -73,14 +91,27 @@ const RETRY_AFTER_SECONDS = 1;
  *     unavailable: requests are told so, messages stay in the log; wait, forget everything, go on from the saved progress
  *     membership lost: join anew, go on from what the group says
  */
-export function createProcessor(service: ServiceDefinition, settings: ProcessorSettings, ports: ProcessorPorts): Processor {
+export function createProcessor(
+  service: ServiceDefinition,
+  settings: ProcessorSettings,
+  ports: ProcessorPorts,
+): Processor {
   const { store, consumer, tail, clock, log, observer } = ports;
   const states = createStateCache(store, service.deciders, settings.maxCachedStreams);
   const inline = createInlineProjections(service.inline, store, settings.maxCachedRows);
   const retries = createRetries(service.name, consumer, ports.failures, clock, settings.maxWaitingRetries);
   const poisoned = new Map<string, DataError>();
   const definitions = new Map(service.produces.map((definition) => [definition.type, definition]));
-  const batchPorts: BatchPorts = { ...ports, service, definitions, states, inline, retries, poisoned, snapshotEvery: settings.snapshotEvery };
+  const batchPorts: BatchPorts = {
+    ...ports,
+    service,
+    definitions,
+    states,
+    inline,
+    retries,
+    poisoned,
+    snapshotEvery: settings.snapshotEvery,
+  };
   const queue: RequestItem[] = [];
   const running = new Set<string>();
   let writer: Writer;
@@ -108,7 +139,8 @@ export function createProcessor(service: ServiceDefinition, settings: ProcessorS
     const taken = consumer.take(most);
     const messages = (taken?.events ?? []).map((event): MessageItem => ({ kind: 'message', event }));
     const items: Item[] = [...due, ...messages];
-    if (oneByOne === 0 || items.length === 0) items.push(...queue.splice(0, oneByOne > 0 ? 1 : settings.maxBatchRequests));
+    if (oneByOne === 0 || items.length === 0)
+      items.push(...queue.splice(0, oneByOne > 0 ? 1 : settings.maxBatchRequests));
     return { items, progress: items.length > 0 ? taken?.progress : undefined };
   };
 
@@ -131,7 +163,13 @@ export function createProcessor(service: ServiceDefinition, settings: ProcessorS
     for (const { failed, error } of prepared.failures) {
       const dead = failed.retryAt === undefined;
       observer.failure({ service: service.name, topic: failed.topic, dead });
-      const fields = { service: service.name, event_id: failed.eventId, topic: failed.topic, attempts: failed.attempts, error };
+      const fields = {
+        service: service.name,
+        event_id: failed.eventId,
+        topic: failed.topic,
+        attempts: failed.attempts,
+        error,
+      };
       if (dead) log.error(fields, `message went to ${failed.dlqTopic}; see caudal dlq show`);
       else log.warn(fields, 'message could not be handled and will be tried again');
     }
@@ -153,12 +191,14 @@ export function createProcessor(service: ServiceDefinition, settings: ProcessorS
       } catch (cause) {
         if (!(cause instanceof ConflictError)) throw cause;
         observer.conflict(service.name);
-        if (conflicts >= MAX_CONFLICTS) throw new UnavailableError('too many conflicts with other processes', { cause });
+        if (conflicts >= MAX_CONFLICTS)
+          throw new UnavailableError('too many conflicts with other processes', { cause });
       }
     }
   };
 
-  const requestsOf = (items: readonly Item[]): readonly RequestItem[] => items.filter((item) => item.kind === 'request');
+  const requestsOf = (items: readonly Item[]): readonly RequestItem[] =>
+    items.filter((item) => item.kind === 'request');
 
   const failRequests = (requests: readonly RequestItem[], error: Error): void => {
     for (const item of requests) item.reject(error);
@@ -172,7 +212,8 @@ export function createProcessor(service: ServiceDefinition, settings: ProcessorS
       return restart(true);
     }
     if (error instanceof DataError) return isolate(items, error);
-    if (!(error instanceof UnavailableError)) log.error({ service: service.name, error }, 'a batch failed unexpectedly');
+    if (!(error instanceof UnavailableError))
+      log.error({ service: service.name, error }, 'a batch failed unexpectedly');
     else log.warn({ service: service.name, error }, 'the store is out of reach; waiting for it');
     available = false;
     failRequests(requestsOf(items), unavailable(error));
@@ -189,7 +230,10 @@ export function createProcessor(service: ServiceDefinition, settings: ProcessorS
     }
     if (items.length === 1) poisoned.set((only as MessageItem).event.id, error);
     else {
-      log.warn({ service: service.name, error, items: items.length }, 'a batch was refused; its items are tried one by one');
+      log.warn(
+        { service: service.name, error, items: items.length },
+        'a batch was refused; its items are tried one by one',
+      );
       oneByOne = items.length;
       queue.unshift(...requestsOf(items));
     }
@@ -208,7 +252,8 @@ export function createProcessor(service: ServiceDefinition, settings: ProcessorS
         return;
       } catch (cause) {
         if (cause instanceof MembershipLostError) membershipLost = true;
-        else if (!(cause instanceof UnavailableError)) log.error({ service: service.name, error: toError(cause) }, 'cannot go on yet');
+        else if (!(cause instanceof UnavailableError))
+          log.error({ service: service.name, error: toError(cause) }, 'cannot go on yet');
         failRequests(queue.splice(0), unavailable(toError(cause)));
         await new Promise((resolve) => setTimeout(resolve, RECOVERY_PAUSE_MS));
       }
@@ -271,7 +316,12 @@ export function createProcessor(service: ServiceDefinition, settings: ProcessorS
     const keys = (request.keys ?? []).map((key) => `${key.scope}\u0000${key.key}`);
     if (keys.length === 0) return enqueue(request);
     const busy = keys.find((key) => running.has(key));
-    if (busy !== undefined) throw new RequestError('idempotency_key_in_progress', 'the first request with this key is still running', RETRY_AFTER_SECONDS);
+    if (busy !== undefined)
+      throw new RequestError(
+        'idempotency_key_in_progress',
+        'the first request with this key is still running',
+        RETRY_AFTER_SECONDS,
+      );
     for (const key of keys) running.add(key);
     try {
       return await enqueue(request);
@@ -306,11 +356,19 @@ export function createProcessor(service: ServiceDefinition, settings: ProcessorS
       try {
         await consumer.stop();
       } catch (cause) {
-        log.warn({ service: service.name, error: toError(cause) }, 'could not leave the consumer group; another process takes over after the lease');
+        log.warn(
+          { service: service.name, error: toError(cause) },
+          'could not leave the consumer group; another process takes over after the lease',
+        );
       }
       await writer.close();
     },
-    status: () => ({ queuedRequests: queue.length, available, cacheHits: states.counts.hits, cacheMisses: states.counts.misses }),
+    status: () => ({
+      queuedRequests: queue.length,
+      available,
+      cacheHits: states.counts.hits,
+      cacheMisses: states.counts.misses,
+    }),
     lag: () => consumer.lag(),
     refreshRetries: () => {
       refreshDue = true;

@@ -18,7 +18,13 @@ export interface Retries {
 }
 
 /** @param maxWaiting how many waiting messages are looked at at once */
-export function createRetries(consumerName: string, consumer: Consumer, failures: FailureStore, clock: Clock, maxWaiting: number): Retries {
+export function createRetries(
+  consumerName: string,
+  consumer: Consumer,
+  failures: FailureStore,
+  clock: Clock,
+  maxWaiting: number,
+): Retries {
   let byKey = new Map<string, RetryingMessage[]>();
 
   const add = (map: Map<string, RetryingMessage[]>, message: RetryingMessage): void => {

@@ -77,10 +77,18 @@ function replay(stream: LoadedStream, decider: Decider): StreamState {
   let state: unknown = snapshot === undefined ? decider.initial : snapshot.state;
   for (const event of events) {
     if (event.streamPosition !== position + 1) {
-      throw new Error(`${keyOf(stream.stream)} has no event at ${position + 1}: its snapshot or its log is damaged; run caudal verify`);
+      throw new Error(
+        `${keyOf(stream.stream)} has no event at ${position + 1}: its snapshot or its log is damaged; run caudal verify`,
+      );
     }
     state = decider.evolve(state, event);
     position = event.streamPosition;
   }
-  return { ref: { type: stream.stream.type, id: stream.stream.id }, decider, state, position, lastMonth: stream.lastMonth };
+  return {
+    ref: { type: stream.stream.type, id: stream.stream.id },
+    decider,
+    state,
+    position,
+    lastMonth: stream.lastMonth,
+  };
 }

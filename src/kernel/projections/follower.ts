@@ -37,7 +37,12 @@ interface Ports {
 const RECOVERY_PAUSE_MS = 200;
 
 /** Follows the log for the read models of one service: fold a batch, write each touched row once, save the position with it. */
-export function createFollower(name: string, projections: readonly RowProjection[], settings: FollowerSettings, ports: Ports): Follower {
+export function createFollower(
+  name: string,
+  projections: readonly RowProjection[],
+  settings: FollowerSettings,
+  ports: Ports,
+): Follower {
   const { store, consumer, log } = ports;
   const fold = createInlineProjections(projections, store, settings.maxCachedRows);
   let writer: Writer;
@@ -54,7 +59,10 @@ export function createFollower(name: string, projections: readonly RowProjection
     });
   };
 
-  const apply = async (events: readonly RecordedEvent[], progress: NonNullable<ReturnType<Consumer['take']>>['progress']): Promise<void> => {
+  const apply = async (
+    events: readonly RecordedEvent[],
+    progress: NonNullable<ReturnType<Consumer['take']>>['progress'],
+  ): Promise<void> => {
     const writes = await fold.writesFor(events);
     await writer.commit({ appends: [], ...writes, progress });
     consumer.confirm(progress);
@@ -77,9 +85,14 @@ export function createFollower(name: string, projections: readonly RowProjection
   };
 
   const recover = async (cause: unknown): Promise<void> => {
-    const waits = cause instanceof UnavailableError || cause instanceof ConflictError || cause instanceof MembershipLostError;
+    const waits =
+      cause instanceof UnavailableError || cause instanceof ConflictError || cause instanceof MembershipLostError;
     if (waits) log.warn({ projection: name, error: toError(cause) }, 'the read model waits');
-    else log.error({ projection: name, error: toError(cause) }, 'the read model stands still; repair the cause, or rebuild it: caudal projections rebuild');
+    else
+      log.error(
+        { projection: name, error: toError(cause) },
+        'the read model stands still; repair the cause, or rebuild it: caudal projections rebuild',
+      );
     fold.clear();
     await pause(RECOVERY_PAUSE_MS);
     try {
@@ -87,7 +100,8 @@ export function createFollower(name: string, projections: readonly RowProjection
       await consumer.rewind(cause instanceof MembershipLostError);
     } catch (again) {
       log.warn({ projection: name, error: toError(again) }, 'the read model cannot go on yet');
-      if (again instanceof MembershipLostError) await consumer.rewind(true).catch((error: Error) => log.warn({ projection: name, error }, 'cannot join yet'));
+      if (again instanceof MembershipLostError)
+        await consumer.rewind(true).catch((error: Error) => log.warn({ projection: name, error }, 'cannot join yet'));
     }
   };
 
@@ -121,7 +135,9 @@ export function createFollower(name: string, projections: readonly RowProjection
       clearInterval(timer);
       wake();
       await finished;
-      await consumer.stop().catch((error: Error) => log.warn({ projection: name, error }, 'could not leave the consumer group'));
+      await consumer
+        .stop()
+        .catch((error: Error) => log.warn({ projection: name, error }, 'could not leave the consumer group'));
       await writer.close();
     },
     lag: () => consumer.lag(),

@@ -19,7 +19,10 @@ export function createPostgresGroupStore(pool: Pool): GroupStore {
   return {
     join: (consumer, member, partitions) => pool.transaction((sql) => join(sql, consumer, member, partitions)),
     heartbeat: async (consumer, member, leaseMs) => {
-      await pool.query('UPDATE bus_members SET heartbeat_at = now() WHERE consumer = $1 AND member = $2', [consumer, member]);
+      await pool.query('UPDATE bus_members SET heartbeat_at = now() WHERE consumer = $1 AND member = $2', [
+        consumer,
+        member,
+      ]);
       await pool.transaction((sql) => putOutTheDead(sql, consumer, leaseMs));
       const members = await pool.query<{ member: string }>(
         'SELECT member FROM bus_members WHERE consumer = $1 ORDER BY member',
@@ -63,7 +66,11 @@ async function putOutTheDead(sql: Sql, consumer: string, leaseMs: number): Promi
   );
   for (const { member, progress } of dead) {
     const owned = await ownedBy(sql, consumer, member);
-    await give(sql, consumer, owned.map((ref) => ({ ...ref, progress: standing(progress, ref) })));
+    await give(
+      sql,
+      consumer,
+      owned.map((ref) => ({ ...ref, progress: standing(progress, ref) })),
+    );
     await sql.query('DELETE FROM bus_members WHERE consumer = $1 AND member = $2', [consumer, member]);
   }
 }
@@ -81,7 +88,11 @@ async function exchange(
   const before = await ownedBy(sql, consumer, member);
   const kept = before.filter((ref) => !released.has(partitionName(ref)));
   const given = before.filter((ref) => released.has(partitionName(ref)));
-  await give(sql, consumer, given.map((ref) => ({ ...ref, progress: standing(progress, ref) })));
+  await give(
+    sql,
+    consumer,
+    given.map((ref) => ({ ...ref, progress: standing(progress, ref) })),
+  );
   const taken = await sql.query<StandingPartition>(
     `UPDATE bus_partitions p SET owner = $2 FROM unnest($3::text[], $4::int[]) AS a(topic, partition)
       WHERE p.consumer = $1 AND p.topic = a.topic AND p.partition = a.partition AND p.owner IS NULL
@@ -106,7 +117,14 @@ async function give(sql: Sql, consumer: string, partitions: readonly StandingPar
   await sql.query(
     `UPDATE bus_partitions p SET owner = NULL, progress = a.progress FROM unnest($2::text[], $3::int[], $4::jsonb[])
       AS a(topic, partition, progress) WHERE p.consumer = $1 AND p.topic = a.topic AND p.partition = a.partition`,
-    [consumer, ...refArrays(partitions), encodeArray('jsonb', partitions.map((partition) => partition.progress))],
+    [
+      consumer,
+      ...refArrays(partitions),
+      encodeArray(
+        'jsonb',
+        partitions.map((partition) => partition.progress),
+      ),
+    ],
   );
 }
 
@@ -121,7 +139,13 @@ async function readProgress(sql: Sql, consumer: string, member: string): Promise
 
 function refArrays(partitions: readonly PartitionRef[]): [Buffer, Buffer] {
   return [
-    encodeArray('text', partitions.map((ref) => ref.topic)),
-    encodeArray('integer', partitions.map((ref) => ref.partition)),
+    encodeArray(
+      'text',
+      partitions.map((ref) => ref.topic),
+    ),
+    encodeArray(
+      'integer',
+      partitions.map((ref) => ref.partition),
+    ),
   ];
 }

@@ -52,7 +52,9 @@ export function createWakeCall(url: string, applicationName: string, sql: Sql, l
     sending = true;
     do {
       again = false;
-      await sql.query(`SELECT pg_notify('${CHANNEL}', '')`).catch((error: Error) => log.debug({ error }, 'could not wake the others'));
+      await sql
+        .query(`SELECT pg_notify('${CHANNEL}', '')`)
+        .catch((error: Error) => log.debug({ error }, 'could not wake the others'));
     } while (again);
     sending = false;
   };

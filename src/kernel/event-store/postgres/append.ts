@@ -1,10 +1,10 @@
 import { canonicalJson } from '../../core/canonical-json.ts';
 import type { RecordedEvent } from '../../core/event.ts';
+import { uuidTime } from '../../core/ids.ts';
 import { encodeArray } from '../../postgres/arrays.ts';
 import type { Statement } from '../../postgres/pipeline.ts';
 import { link } from '../hash-chain.ts';
 import type { StreamAppend } from '../store.ts';
-import { uuidTime } from '../../core/ids.ts';
 import { monthOf } from '../store.ts';
 
 /** The end of a chain: what the next event is linked to. */
@@ -90,13 +90,34 @@ export function appendStatements(
     name: 'insert_events',
     text: INSERT_EVENTS,
     values: [
-      encodeArray('uuid', events.map((event) => event.id)),
-      encodeArray('uuid', events.map((event) => event.aggregateId)),
-      encodeArray('bigint', events.map((event) => event.streamPosition)),
-      encodeArray('timestamptz', events.map((event) => event.time)),
-      encodeArray('smallint', events.map((event) => event.version)),
-      encodeArray('text', events.map((event) => event.aggregateType)),
-      encodeArray('text', events.map((event) => event.type)),
+      encodeArray(
+        'uuid',
+        events.map((event) => event.id),
+      ),
+      encodeArray(
+        'uuid',
+        events.map((event) => event.aggregateId),
+      ),
+      encodeArray(
+        'bigint',
+        events.map((event) => event.streamPosition),
+      ),
+      encodeArray(
+        'timestamptz',
+        events.map((event) => event.time),
+      ),
+      encodeArray(
+        'smallint',
+        events.map((event) => event.version),
+      ),
+      encodeArray(
+        'text',
+        events.map((event) => event.aggregateType),
+      ),
+      encodeArray(
+        'text',
+        events.map((event) => event.type),
+      ),
       encodeArray('jsonb', batch.data),
       encodeArray('jsonb', batch.metadata),
       encodeArray('bytea', batch.hashes),
@@ -124,9 +145,18 @@ function checkStatement(appends: readonly StreamAppend[]): Statement {
     name: 'check_streams',
     text: 'SELECT check_streams($1::uuid[], $2::text[], $3::bigint[])',
     values: [
-      encodeArray('uuid', appends.map((append) => append.stream.id)),
-      encodeArray('text', appends.map((append) => append.stream.type)),
-      encodeArray('bigint', appends.map((append) => append.expectedPosition)),
+      encodeArray(
+        'uuid',
+        appends.map((append) => append.stream.id),
+      ),
+      encodeArray(
+        'text',
+        appends.map((append) => append.stream.type),
+      ),
+      encodeArray(
+        'bigint',
+        appends.map((append) => append.expectedPosition),
+      ),
     ],
   };
 }

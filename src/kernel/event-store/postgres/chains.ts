@@ -32,5 +32,6 @@ export async function releaseSession(sql: Sql, pid: number, applicationName: str
     'SELECT pg_terminate_backend(pid, $3) AS ended FROM pg_stat_activity WHERE pid = $1 AND application_name = $2',
     [pid, applicationName, TERMINATE_TIMEOUT_MS],
   );
-  if (rows[0]?.ended === false) throw new UnavailableError(`the lost session ${pid} of ${applicationName} does not end`);
+  if (rows[0]?.ended === false)
+    throw new UnavailableError(`the lost session ${pid} of ${applicationName} does not end`);
 }

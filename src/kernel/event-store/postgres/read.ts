@@ -63,10 +63,22 @@ export async function loadStreams(
       CROSS JOIN LATERAL (SELECT * FROM events e WHERE e.aggregate_id = s.id AND e.aggregate_type = s.type
         AND e.stream_position > s.after AND e.created_at >= s.since) e ORDER BY s.ord, e.stream_position`,
     [
-      encodeArray('uuid', streams.map((stream) => stream.id)),
-      encodeArray('text', streams.map((stream) => stream.type)),
-      encodeArray('bigint', streams.map((_, i) => snapshots[i]?.position ?? 0)),
-      encodeArray('timestamptz', streams.map((stream) => Math.max(0, (uuidTime(stream.id) ?? 0) - CLOCK_SKEW_MS))),
+      encodeArray(
+        'uuid',
+        streams.map((stream) => stream.id),
+      ),
+      encodeArray(
+        'text',
+        streams.map((stream) => stream.type),
+      ),
+      encodeArray(
+        'bigint',
+        streams.map((_, i) => snapshots[i]?.position ?? 0),
+      ),
+      encodeArray(
+        'timestamptz',
+        streams.map((stream) => Math.max(0, (uuidTime(stream.id) ?? 0) - CLOCK_SKEW_MS)),
+      ),
     ],
   );
   const tails = new Map<number, EventRow[]>();
@@ -97,9 +109,18 @@ async function findSnapshots(
         WITH ORDINALITY AS s(id, type, version, ord)
       JOIN snapshots p ON p.aggregate_id = s.id AND p.aggregate_type = s.type AND p.state_version = s.version`,
     [
-      encodeArray('uuid', streams.map((stream) => stream.id)),
-      encodeArray('text', streams.map((stream) => stream.type)),
-      encodeArray('integer', streams.map((stream) => stream.stateVersion)),
+      encodeArray(
+        'uuid',
+        streams.map((stream) => stream.id),
+      ),
+      encodeArray(
+        'text',
+        streams.map((stream) => stream.type),
+      ),
+      encodeArray(
+        'integer',
+        streams.map((stream) => stream.stateVersion),
+      ),
     ],
   );
   const found: (Snapshot | undefined)[] = streams.map(() => undefined);
@@ -182,10 +203,25 @@ export async function findAnswers(
   sql: Sql,
   keys: readonly { readonly scope: string; readonly key: string }[],
 ): Promise<readonly StoredAnswer[]> {
-  const rows = await sql.query<{ scope: string; key: string; request_hash: string; answer: unknown; expires_at: number }>(
+  const rows = await sql.query<{
+    scope: string;
+    key: string;
+    request_hash: string;
+    answer: unknown;
+    expires_at: number;
+  }>(
     `SELECT k.scope, k.key, k.request_hash, k.answer, k.expires_at FROM unnest($1::text[], $2::text[]) AS a(scope, key)
       JOIN idempotency_keys k USING (scope, key) WHERE k.expires_at >= now()`,
-    [encodeArray('text', keys.map((key) => key.scope)), encodeArray('text', keys.map((key) => key.key))],
+    [
+      encodeArray(
+        'text',
+        keys.map((key) => key.scope),
+      ),
+      encodeArray(
+        'text',
+        keys.map((key) => key.key),
+      ),
+    ],
   );
   return rows.map((row) => ({
     scope: row.scope,
@@ -205,6 +241,11 @@ export async function loadRows(
   const arrays = table.key.map((column, i) => `$${i + 1}::${table.columns[column]}[]`);
   return sql.query<Row>(
     `SELECT t.* FROM unnest(${arrays.join(', ')}) AS k(${table.key.join(', ')}) JOIN ${table.name} t USING (${table.key.join(', ')})`,
-    table.key.map((column, i) => encodeArray(table.columns[column]!, keys.map((key) => key[i]))),
+    table.key.map((column, i) =>
+      encodeArray(
+        table.columns[column]!,
+        keys.map((key) => key[i]),
+      ),
+    ),
   );
 }

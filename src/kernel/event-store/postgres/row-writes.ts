@@ -30,20 +30,29 @@ export function sumStatement(writes: SumWrites, stripe: number): Statement {
 
 /** Rows in the order of their key: two transactions that write the same rows meet them in the same order. */
 function sorted(table: TableDefinition, rows: readonly Readonly<Record<string, unknown>>[]) {
-  const keyOf = (row: Readonly<Record<string, unknown>>) => table.key.map((column) => String(row[column])).join('\u0000');
+  const keyOf = (row: Readonly<Record<string, unknown>>) =>
+    table.key.map((column) => String(row[column])).join('\u0000');
   const keyed = rows.map((row) => ({ row, key: keyOf(row) }));
   keyed.sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0));
   return keyed.map((item) => item.row);
 }
 
 function columnArrays(table: TableDefinition, rows: readonly Readonly<Record<string, unknown>>[]): Buffer[] {
-  return Object.entries(table.columns).map(([name, type]) => encodeArray(type, rows.map((row) => row[name])));
+  return Object.entries(table.columns).map(([name, type]) =>
+    encodeArray(
+      type,
+      rows.map((row) => row[name]),
+    ),
+  );
 }
 
 function textsFor(table: TableDefinition): { readonly rows: string; readonly sums: string } {
   let texts = statements.get(table);
   if (texts === undefined) {
-    texts = { rows: upsertText(table, (column) => `${column} = excluded.${column}`), sums: upsertText(table, (column) => `${column} = t.${column} + excluded.${column}`) };
+    texts = {
+      rows: upsertText(table, (column) => `${column} = excluded.${column}`),
+      sums: upsertText(table, (column) => `${column} = t.${column} + excluded.${column}`),
+    };
     statements.set(table, texts);
   }
   return texts;

@@ -23,11 +23,26 @@ function saveSnapshots(snapshots: readonly Snapshot[]): Statement {
       ON CONFLICT (aggregate_id, aggregate_type) DO UPDATE
         SET position = excluded.position, state_version = excluded.state_version, state = excluded.state`,
     values: [
-      encodeArray('uuid', snapshots.map((snapshot) => snapshot.stream.id)),
-      encodeArray('text', snapshots.map((snapshot) => snapshot.stream.type)),
-      encodeArray('bigint', snapshots.map((snapshot) => snapshot.position)),
-      encodeArray('integer', snapshots.map((snapshot) => snapshot.stateVersion)),
-      encodeArray('jsonb', snapshots.map((snapshot) => JSON.stringify(snapshot.state))),
+      encodeArray(
+        'uuid',
+        snapshots.map((snapshot) => snapshot.stream.id),
+      ),
+      encodeArray(
+        'text',
+        snapshots.map((snapshot) => snapshot.stream.type),
+      ),
+      encodeArray(
+        'bigint',
+        snapshots.map((snapshot) => snapshot.position),
+      ),
+      encodeArray(
+        'integer',
+        snapshots.map((snapshot) => snapshot.stateVersion),
+      ),
+      encodeArray(
+        'jsonb',
+        snapshots.map((snapshot) => JSON.stringify(snapshot.state)),
+      ),
     ],
   };
 }
@@ -37,11 +52,26 @@ function saveAnswers(answers: readonly StoredAnswer[]): Statement {
     name: 'save_answers',
     text: 'SELECT save_answers($1::text[], $2::text[], $3::text[], $4::jsonb[], $5::timestamptz[])',
     values: [
-      encodeArray('text', answers.map((answer) => answer.scope)),
-      encodeArray('text', answers.map((answer) => answer.key)),
-      encodeArray('text', answers.map((answer) => answer.requestHash)),
-      encodeArray('jsonb', answers.map((answer) => JSON.stringify(answer.answer))),
-      encodeArray('timestamptz', answers.map((answer) => answer.expiresAt)),
+      encodeArray(
+        'text',
+        answers.map((answer) => answer.scope),
+      ),
+      encodeArray(
+        'text',
+        answers.map((answer) => answer.key),
+      ),
+      encodeArray(
+        'text',
+        answers.map((answer) => answer.requestHash),
+      ),
+      encodeArray(
+        'jsonb',
+        answers.map((answer) => JSON.stringify(answer.answer)),
+      ),
+      encodeArray(
+        'timestamptz',
+        answers.map((answer) => answer.expiresAt),
+      ),
     ],
   };
 }
@@ -82,8 +112,14 @@ function saveFailures(failures: FailureWrites): readonly Statement[] {
         DELETE FROM error_log l USING settled s
         WHERE l.consumer = s.consumer AND l.event_id = s.event_id AND l.resolved_at IS NULL`,
       values: [
-        encodeArray('text', failures.settled.map((settled) => settled.consumer)),
-        encodeArray('uuid', failures.settled.map((settled) => settled.eventId)),
+        encodeArray(
+          'text',
+          failures.settled.map((settled) => settled.consumer),
+        ),
+        encodeArray(
+          'uuid',
+          failures.settled.map((settled) => settled.eventId),
+        ),
       ],
     });
   }

@@ -1,5 +1,5 @@
-import { ConflictError, UnavailableError } from '../../core/errors.ts';
 import type { Clock } from '../../core/clock.ts';
+import { ConflictError, UnavailableError } from '../../core/errors.ts';
 import { openPipelinedConnection, type PipelinedConnection, type Statement } from '../../postgres/pipeline.ts';
 import type { Sql } from '../../postgres/sql.ts';
 import { isMissingPartition, RAISED, sqlStateOf } from '../../postgres/sqlstate.ts';
@@ -76,7 +76,9 @@ export function createWriter(settings: WriterSettings, sql: Sql, clock: Clock): 
     const storedAt = Math.max(clock.now(), monthStart(month));
     const side = sideStatements(batch, current.end.chain);
     const statements: readonly Statement[] =
-      sealed.events.length === 0 ? side : [...appendStatements(batch.appends, sealed, current.end, month, storedAt), ...side];
+      sealed.events.length === 0
+        ? side
+        : [...appendStatements(batch.appends, sealed, current.end, month, storedAt), ...side];
     try {
       if (statements.length > 0) await current.connection.transaction(statements);
     } catch (cause) {
@@ -126,7 +128,8 @@ export function createWriter(settings: WriterSettings, sql: Sql, clock: Clock): 
 
   return {
     commit: async (batch) => {
-      if (batch.appends.some((append) => append.events.length === 0)) throw new ConflictError('an append without events');
+      if (batch.appends.some((append) => append.events.length === 0))
+        throw new ConflictError('an append without events');
       return send(batch);
     },
     recover: async () => {
