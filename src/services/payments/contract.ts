@@ -5,7 +5,14 @@ import { amountFields, count, oneOf, text, timestamp, traceId, uuid } from '#ker
 export const PAYMENT_METHODS = ['wallet', 'credit_card', 'debit_card'] as const;
 export type PaymentMethod = (typeof PAYMENT_METHODS)[number];
 
-export const PAYMENT_STATUSES = ['PENDING', 'APPROVED', 'DECLINED', 'FAILED', 'PARTIALLY_REFUNDED', 'REFUNDED'] as const;
+export const PAYMENT_STATUSES = [
+  'PENDING',
+  'APPROVED',
+  'DECLINED',
+  'FAILED',
+  'PARTIALLY_REFUNDED',
+  'REFUNDED',
+] as const;
 export type PaymentStatus = (typeof PAYMENT_STATUSES)[number];
 
 export const SAGA_STATES = [
@@ -98,6 +105,7 @@ export const gatewayChargeRequested = defineEvent({
       idempotency_key: text('the key that the gateway knows the charge by'),
       trace_id: traceId(),
       requested_at: timestamp('when it was asked for'),
+      attempt: Type.Optional(Type.Integer({ minimum: 1, description: '1 when absent' })),
     },
     { additionalProperties: false },
   ),
@@ -110,11 +118,13 @@ export const gatewayRefundRequested = defineEvent({
   schema: Type.Object(
     {
       payment_id: uuid(),
-      refund_id: uuid(),
+      refund_id: uuid('the refund, or the id of the compensation'),
       ...amountFields,
+      reason: Type.Optional(oneOf(['refund', 'compensation'], 'refund when absent')),
       idempotency_key: text('the key that the gateway knows the refund by'),
       trace_id: traceId(),
       requested_at: timestamp('when it was asked for'),
+      attempt: Type.Optional(Type.Integer({ minimum: 1, description: '1 when absent' })),
     },
     { additionalProperties: false },
   ),
@@ -163,7 +173,10 @@ export const refundRequested = defineEvent({
   type: 'payments.refund.requested',
   version: 1,
   description: 'Part or all of a payment is to be given back.',
-  schema: Type.Object({ ...refund, method: oneOf(PAYMENT_METHODS), requested_at: timestamp('when') }, { additionalProperties: false }),
+  schema: Type.Object(
+    { ...refund, method: oneOf(PAYMENT_METHODS), requested_at: timestamp('when') },
+    { additionalProperties: false },
+  ),
 });
 
 export const paymentRefunded = defineEvent({
@@ -185,7 +198,10 @@ export const refundFailed = defineEvent({
   type: 'payments.refund.failed',
   version: 1,
   description: 'A refund could not be made; its amount can be refunded again.',
-  schema: Type.Object({ ...refund, error: text('a stable code'), completed_at: timestamp('when') }, { additionalProperties: false }),
+  schema: Type.Object(
+    { ...refund, error: text('a stable code'), completed_at: timestamp('when') },
+    { additionalProperties: false },
+  ),
 });
 
 export const sagaAdvanced = defineEvent({
@@ -200,6 +216,7 @@ export const sagaAdvanced = defineEvent({
       reason: text('why it moved or waits'),
       trace_id: traceId(),
       at: timestamp('when'),
+      next_attempt_at: Type.Optional(timestamp('the outcome of a charge is unknown: when the gateway is asked again')),
     },
     { additionalProperties: false },
   ),
