@@ -46,7 +46,10 @@ export const walletDebited = defineEvent({
   type: 'wallet.debited',
   version: 1,
   description: 'Money left the wallet.',
-  schema: Type.Object({ ...movement, reason: text('`success` for a payment, else as the caller says') }, { additionalProperties: false }),
+  schema: Type.Object(
+    { ...movement, reason: text('`success` for a payment, else as the caller says') },
+    { additionalProperties: false },
+  ),
 });
 
 export const walletCredited = defineEvent({

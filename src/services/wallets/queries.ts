@@ -1,0 +1,301 @@
+import type { RecordedEvent } from '#kernel/core/event.ts';
+import { isUuid } from '#kernel/core/ids.ts';
+import { CURRENCIES, currencyDecimals } from '#kernel/core/money.ts';
+import type { Page } from '#kernel/core/page.ts';
+import { pageOf } from '#kernel/core/page.ts';
+import { fromTimestamp } from '#kernel/core/timestamp.ts';
+import type { Store } from '#kernel/event-store/store.ts';
+import type { Sql } from '#kernel/postgres/sql.ts';
+import { WALLET, walletIdOf } from './contract.ts';
+import { isWalletAccount, walletAccount } from './ledger.ts';
+import { WALLET_TABLE, type WalletRow } from './projections.ts';
+
+const PROBE_EVENTS = 8;
+const PAGE_EVENTS = 200;
+/** A page of a statement looks at no more than so many pages of the stream: declined requests and filters thin it out. */
+const MAX_PAGES = 20;
+
+const WALLET_COLUMNS = Object.keys(WALLET_TABLE.columns).join(', ');
+
+/** The wallet with this id, or of the user with this id. A wallet's id is a function of its user's, so both are the key. */
+export async function findWallet(sql: Sql, walletOrUserId: string): Promise<WalletRow | undefined> {
+  const ofUser = walletIdOf(walletOrUserId);
+  const ids = isUuid(walletOrUserId) ? [walletOrUserId, ofUser] : [ofUser];
+  const rows = await sql.query<WalletRow>(
+    `SELECT ${WALLET_COLUMNS} FROM wallets.wallet_balances WHERE wallet_id = ANY($1::uuid[])`,
+    [ids],
+  );
+  return rows.find((row) => row.wallet_id === walletOrUserId) ?? rows[0];
+}
+
+export interface WalletFilter {
+  readonly userId?: string;
+  /** Least balance in major units of each wallet's own currency, as exact decimal text such as `100.50`. */
+  readonly minBalance?: string;
+  readonly limit: number;
+  /** `nextCursor` of the page before: a wallet's id. */
+  readonly cursor?: string;
+}
+
+/** Wallets by id. */
+export async function listWallets(sql: Sql, filter: WalletFilter): Promise<Page<WalletRow>> {
+  const { userId, minBalance = null, limit, cursor = null } = filter;
+  // The first condition on the balance holds for every currency and leads to the index; the second is the exact one.
+  const rows = await sql.query<WalletRow>(
+    `SELECT ${WALLET_COLUMNS} FROM wallets.wallet_balances
+      WHERE ($1::uuid IS NULL OR wallet_id = $1) AND ($2::uuid IS NULL OR wallet_id > $2)
+        AND ($3::bigint IS NULL OR balance_minor >= $3)
+        AND ($4::numeric IS NULL OR balance_minor >= $4::numeric * CASE WHEN currency = ANY($5) THEN 1
+          WHEN currency = ANY($6) THEN 1000 WHEN currency = ANY($7) THEN 10000 ELSE 100 END)
+      ORDER BY wallet_id LIMIT $8`,
+    [
+      userId === undefined ? null : walletIdOf(userId),
+      cursor,
+      minBalance === null ? null : leastMinor(Number(minBalance)),
+      minBalance,
+      currenciesWith(0),
+      currenciesWith(3),
+      currenciesWith(4),
+      limit + 1,
+    ],
+  );
+  return pageOf(rows, limit, (last) => last.wallet_id);
+}
+
+/** No more minor units than the amount has in any currency, which have 0 to 4 decimals. */
+function leastMinor(major: number): number {
+  const least = Math.floor(Math.min(major, major * 10_000)) - 1;
+  return Math.max(Number.MIN_SAFE_INTEGER, Math.min(least, Number.MAX_SAFE_INTEGER));
+}
+
+function currenciesWith(decimals: number): readonly string[] {
+  return CURRENCIES.filter((currency) => currencyDecimals(currency) === decimals);
+}
+
+/** An account of the ledger. Sums of many payments may pass 2^53: hence bigint. */
+export interface LedgerAccount {
+  readonly account: string;
+  readonly currency: string;
+  readonly balanceMinor: bigint;
+  /** How many postings it has. */
+  readonly postings: number;
+}
+
+interface AccountRow {
+  readonly account: string;
+  readonly currency: string;
+  readonly balance: string;
+  readonly postings: number;
+}
+
+export interface AccountFilter {
+  readonly limit: number;
+  /** `nextCursor` of the page before: `<account> <currency>`. */
+  readonly cursor?: string;
+}
+
+/** Every account of the ledger: first the platform's own, by name, then the wallets', by id. */
+export async function listLedgerAccounts(sql: Sql, { limit, cursor }: AccountFilter): Promise<Page<LedgerAccount>> {
+  const rows =
+    cursor !== undefined && isWalletAccount(cursor) ? [] : [...(await platformAccounts(sql, cursor, limit + 1))];
+  if (rows.length <= limit) rows.push(...(await walletAccounts(sql, cursor, limit + 1 - rows.length)));
+  const accounts = rows.map(({ account, currency, balance, postings }) => {
+    return { account, currency, balanceMinor: BigInt(balance), postings };
+  });
+  return pageOf(accounts, limit, (last) => `${last.account} ${last.currency}`);
+}
+
+function platformAccounts(sql: Sql, cursor: string | undefined, limit: number): Promise<readonly AccountRow[]> {
+  const [account = '', currency = ''] = cursor?.split(' ') ?? [];
+  return sql.query<AccountRow>(
+    `SELECT account, currency, sum(balance_minor)::text AS balance, sum(postings)::bigint AS postings
+      FROM wallets.ledger_accounts WHERE (account, currency) > ($1, $2)
+      GROUP BY account, currency ORDER BY account, currency LIMIT $3`,
+    [account, currency, limit],
+  );
+}
+
+function walletAccounts(sql: Sql, cursor: string | undefined, limit: number): Promise<readonly AccountRow[]> {
+  const after =
+    cursor !== undefined && isWalletAccount(cursor) ? cursor.slice(walletAccount('').length).split(' ')[0] : null;
+  return sql.query<AccountRow>(
+    `SELECT $1 || wallet_id AS account, currency, balance_minor::text AS balance, movements AS postings
+      FROM wallets.wallet_balances WHERE $2::uuid IS NULL OR wallet_id > $2 ORDER BY wallet_id LIMIT $3`,
+    [walletAccount(''), after, limit],
+  );
+}
+
+/** All balances of the ledger in one currency: what is above zero, what is below, and their sum, which must be zero. */
+export interface TrialBalance {
+  readonly currency: string;
+  /** The sum of the balances below zero, without the sign. */
+  readonly debitMinor: bigint;
+  /** The sum of the balances above zero. */
+  readonly creditMinor: bigint;
+  /** credit - debit: zero, or money was made or lost. */
+  readonly differenceMinor: bigint;
+}
+
+/** The trial balance per currency. One statement, hence one snapshot: also while payments run, it is zero or wrong. */
+export async function trialBalance(sql: Sql): Promise<readonly TrialBalance[]> {
+  const rows = await sql.query<{ currency: string; debit: string; credit: string }>(
+    `SELECT currency, coalesce(-sum(balance) FILTER (WHERE balance < 0), 0)::text AS debit,
+        coalesce(sum(balance) FILTER (WHERE balance > 0), 0)::text AS credit
+      FROM (SELECT currency, sum(balance_minor) AS balance FROM wallets.ledger_accounts GROUP BY account, currency
+        UNION ALL SELECT currency, balance_minor FROM wallets.wallet_balances) accounts
+      GROUP BY currency ORDER BY currency`,
+  );
+  return rows.map(({ currency, debit, credit }) => {
+    const [debitMinor, creditMinor] = [BigInt(debit), BigInt(credit)];
+    return { currency, debitMinor, creditMinor, differenceMinor: creditMinor - debitMinor };
+  });
+}
+
+/** What the past of a wallet, which stands in its stream alone, is found by. */
+type WalletHead = Pick<WalletRow, 'wallet_id' | 'balance_minor' | 'last_effective_at' | 'backdated' | 'version'>;
+type Reader = Pick<Store, 'readStream'>;
+
+/** One movement of a wallet. Times in milliseconds since 1970. */
+export interface StatementLine {
+  readonly eventId: string;
+  readonly position: number;
+  readonly kind: 'debit' | 'credit';
+  readonly amountMinor: number;
+  readonly currency: string;
+  readonly previousBalanceMinor: number;
+  readonly newBalanceMinor: number;
+  readonly reason: string;
+  readonly reference: string | null;
+  readonly paymentId: string | null;
+  readonly refundId: string | null;
+  readonly effectiveAt: number;
+  readonly recordedAt: number;
+}
+
+export interface StatementOptions {
+  readonly limit: number;
+  /** `nextCursor` of the page before: a stream position. */
+  readonly cursor?: number;
+  /** Value date at or after, milliseconds since 1970. */
+  readonly from?: number;
+  /** Value date before, milliseconds since 1970. */
+  readonly to?: number;
+}
+
+/** The movements of a wallet, the last recorded first. A page may hold fewer than `limit` and still have a next one. */
+export async function statement(
+  store: Reader,
+  wallet: WalletHead,
+  options: StatementOptions,
+): Promise<Page<StatementLine>> {
+  const stream = { type: WALLET, id: wallet.wallet_id };
+  const lines: StatementLine[] = [];
+  let next = options.cursor === undefined ? wallet.version : options.cursor - 1;
+  // The first event of a wallet is never a movement.
+  for (let page = 0; page < MAX_PAGES && next > 1 && lines.length < options.limit; page++) {
+    const events = await store.readStream(stream, { from: next, limit: PAGE_EVENTS, backwards: true });
+    if (events.length === 0) break;
+    for (const event of events) {
+      next = event.streamPosition - 1;
+      if (isMovement(event) && isWithin(event, options)) lines.push(toLine(event));
+      if (lines.length === options.limit) break;
+    }
+  }
+  return { data: lines, nextCursor: next > 1 ? String(next + 1) : null };
+}
+
+/**
+ * The balance at the end of a moment by value date: all movements with `effective_at` <= `at`, minor units. Where the
+ * movements are in the order of their value dates this is a binary search, otherwise the whole stream is summed.
+ * @param at milliseconds since 1970
+ */
+export async function balanceAsOf(store: Reader, wallet: WalletHead, at: number): Promise<number> {
+  if (wallet.last_effective_at === null || at >= wallet.last_effective_at) return wallet.balance_minor;
+  return wallet.backdated ? sumUntil(store, wallet, at) : balanceBeforeFirstAfter(store, wallet, at);
+}
+
+async function sumUntil(store: Reader, wallet: WalletHead, at: number): Promise<number> {
+  let sum = 0;
+  for await (const { type, data } of movements(store, wallet, 1, PAGE_EVENTS)) {
+    if (fromTimestamp(data.effective_at) > at) continue;
+    sum += type === 'wallet.credited' ? data.amount_minor : -data.amount_minor;
+  }
+  return sum;
+}
+
+/** There is a movement after `at`, the last one: the balance before the first such movement is what is looked for. */
+async function balanceBeforeFirstAfter(store: Reader, wallet: WalletHead, at: number): Promise<number> {
+  let low = 1;
+  let high = wallet.version;
+  while (high - low > PROBE_EVENTS) {
+    const middle = Math.floor((low + high) / 2);
+    const event = await firstMovement(store, wallet, middle, PROBE_EVENTS, () => true);
+    if (fromTimestamp(event.data.effective_at) > at) high = middle;
+    else low = event.streamPosition + 1;
+  }
+  const after = await firstMovement(
+    store,
+    wallet,
+    low,
+    PAGE_EVENTS,
+    ({ data }) => fromTimestamp(data.effective_at) > at,
+  );
+  return after.data.previous_balance_minor;
+}
+
+async function firstMovement(
+  store: Reader,
+  wallet: WalletHead,
+  from: number,
+  pageSize: number,
+  matches: (event: RecordedEvent) => boolean,
+): Promise<RecordedEvent> {
+  for await (const event of movements(store, wallet, from, pageSize)) if (matches(event)) return event;
+  throw new Error(
+    `wallet ${wallet.wallet_id} has no such movement from position ${from} on, but its balance row says so`,
+  );
+}
+
+/** The movements from a stream position up to the row's version, read by pages. */
+async function* movements(
+  store: Reader,
+  wallet: WalletHead,
+  from: number,
+  pageSize: number,
+): AsyncGenerator<RecordedEvent> {
+  const stream = { type: WALLET, id: wallet.wallet_id };
+  let next = from;
+  while (next <= wallet.version) {
+    const events = await store.readStream(stream, { from: next, limit: pageSize });
+    if (events.length === 0) return;
+    for (const event of events) if (isMovement(event) && event.streamPosition <= wallet.version) yield event;
+    next = events.at(-1)!.streamPosition + 1;
+  }
+}
+
+function isMovement({ type }: RecordedEvent): boolean {
+  return type === 'wallet.debited' || type === 'wallet.credited';
+}
+
+function isWithin({ data }: RecordedEvent, { from = -Infinity, to = Infinity }: StatementOptions): boolean {
+  const effectiveAt = fromTimestamp(data.effective_at);
+  return effectiveAt >= from && effectiveAt < to;
+}
+
+function toLine({ id, type, streamPosition, time, data }: RecordedEvent): StatementLine {
+  return {
+    eventId: id,
+    position: streamPosition,
+    kind: type === 'wallet.debited' ? 'debit' : 'credit',
+    amountMinor: data.amount_minor,
+    currency: data.currency,
+    previousBalanceMinor: data.previous_balance_minor,
+    newBalanceMinor: data.new_balance_minor,
+    reason: data.reason,
+    reference: data.reference ?? null,
+    paymentId: data.payment_id ?? null,
+    refundId: data.refund_id ?? null,
+    effectiveAt: fromTimestamp(data.effective_at),
+    recordedAt: time,
+  };
+}
