@@ -21,7 +21,11 @@ export const paymentChecked = defineEvent({
       trace_id: traceId(),
       status: oneOf(['APPROVED', 'DECLINED']),
       reason: text('`approved`, or `fraud_detected`'),
-      score: Type.Integer({ minimum: 0, maximum: 100, description: 'the sum of the scores of the rules that fired, at most 100' }),
+      score: Type.Integer({
+        minimum: 0,
+        maximum: 100,
+        description: 'the sum of the scores of the rules that fired, at most 100',
+      }),
       rules: Type.Array(text('the name of a rule that fired'), { maxItems: 100 }),
       checked_at: timestamp('when'),
     },
