@@ -2,7 +2,10 @@ import { logToStderr } from './log.ts';
 import { createSimulator } from './server.ts';
 import { settingsFromEnv } from './settings.ts';
 
-/** Runs the simulator alone, with its settings from the environment, until it is told to stop. */
+/**
+ * Runs the simulator alone, with its settings from the environment, until it is told to stop. A parent process that
+ * talks to it is told the address, and takes it along when it ends.
+ */
 async function main(): Promise<void> {
   const settings = settingsFromEnv(process.env);
   const simulator = createSimulator(settings);
@@ -10,6 +13,8 @@ async function main(): Promise<void> {
   const webhooks = settings.webhookSecret
     ? `to ${settings.webhookUrl}`
     : 'off; set GATEWAY_WEBHOOK_SECRET to sign and send them';
+  process.send?.({ url });
+  process.once('disconnect', () => void simulator.stop().catch(fail));
   process.stdout.write(
     `The gateway simulator is at ${url}\n` +
       `  webhooks  ${webhooks}\n` +

@@ -7,7 +7,7 @@ import { createPresence, type Presence } from '#kernel/bus/presence.ts';
 import { createTail, type Tail } from '#kernel/bus/tail.ts';
 import type { Topology } from '#kernel/bus/topology.ts';
 import { type Clock, systemClock } from '#kernel/core/clock.ts';
-import type { EventDefinition } from '#kernel/core/event.ts';
+import type { EventDefinition, RecordedEvent } from '#kernel/core/event.ts';
 import { createIdSource, type IdSource } from '#kernel/core/ids.ts';
 import { createPostgresStore } from '#kernel/event-store/postgres/store.ts';
 import type { Store } from '#kernel/event-store/store.ts';
@@ -29,7 +29,8 @@ export interface Kernel {
   readonly presence: Presence;
   readonly clock: Clock;
   readonly ids: IdSource;
-  processor(service: ServiceDefinition): Processor;
+  /** @param onCommitted see `ProcessorPorts.onCommitted` */
+  processor(service: ServiceDefinition, onCommitted?: (events: readonly RecordedEvent[]) => void): Processor;
   /** The read models of a service that follow the log. */
   follower(service: ServiceDefinition): Follower;
   start(): Promise<void>;
@@ -73,7 +74,7 @@ export function createKernel(
     presence,
     clock,
     ids,
-    processor: (service) =>
+    processor: (service, onCommitted) =>
       createProcessor(service, config, {
         store,
         consumer: consumer(service.name, Object.keys(service.reactions), false),
@@ -85,6 +86,7 @@ export function createKernel(
         log,
         observer,
         catalog: definitions,
+        ...(onCommitted !== undefined && { onCommitted }),
       }),
     follower: (service) => {
       const name = `${service.name}-projections`;

@@ -49,6 +49,8 @@ export interface PreparedBatch {
   /** True when there is nothing to make durable. */
   readonly empty: boolean;
   readonly failures: readonly { readonly failed: FailedMessage; readonly error: Error }[];
+  /** The messages that were handled. */
+  readonly consumed: readonly RecordedEvent[];
   /** The streams whose states it was decided on. */
   readonly touched: readonly StreamRef[];
   /** Applies the outcome to memory, and answers the requests. */
@@ -121,6 +123,7 @@ export async function prepareBatch(
     empty:
       progress === undefined && commit.appends.length === 0 && newAnswers.length === 0 && failureWrites === undefined,
     failures: described,
+    consumed,
     touched: decision.touched(),
     settle: (committed) => {
       if (committed !== undefined) {

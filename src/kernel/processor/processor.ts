@@ -9,7 +9,7 @@ import {
   toError,
   UnavailableError,
 } from '../core/errors.ts';
-import type { EventDefinition } from '../core/event.ts';
+import type { EventDefinition, RecordedEvent } from '../core/event.ts';
 import type { IdSource } from '../core/ids.ts';
 import type { Committed, Progress, Store, Writer } from '../event-store/store.ts';
 import type { Log } from '../observability/log.ts';
@@ -59,6 +59,8 @@ export interface ProcessorPorts {
   readonly log: Log;
   readonly observer: ProcessorObserver;
   readonly catalog: ReadonlyMap<string, EventDefinition>;
+  /** Told of what each batch consumed and appended, once it is committed: for what waits on the outside. */
+  readonly onCommitted?: (events: readonly RecordedEvent[]) => void;
 }
 
 export interface Processor extends Executor {
@@ -158,7 +160,10 @@ export function createProcessor(
     const prepared = await prepareBatch(items, progress, batchPorts);
     const committed = prepared.empty ? undefined : await commitPrepared(prepared);
     if (progress !== undefined) consumer.confirm(progress);
-    if (committed !== undefined) tail.publish(committed);
+    if (committed !== undefined) {
+      tail.publish(committed);
+      ports.onCommitted?.([...prepared.consumed, ...committed.events]);
+    }
     prepared.settle(committed);
     for (const { failed, error } of prepared.failures) {
       const dead = failed.retryAt === undefined;
