@@ -4,22 +4,39 @@
  * After RFC 8785 (JSON Canonicalization Scheme); numbers and strings are written by JSON.stringify, as it demands.
  */
 export function canonicalJson(value: unknown): string {
-  if (typeof value === 'string' || typeof value !== 'object' || value === null) return JSON.stringify(value) ?? 'null';
+  if (typeof value !== 'object' || value === null) return JSON.stringify(value) ?? 'null';
   if (Array.isArray(value)) return `[${value.map(canonicalJson).join(',')}]`;
-  const record = value as Record<string, unknown>;
-  let text = '';
-  for (const key of sortedKeys(record)) {
-    const item = record[key];
-    if (item === undefined) continue;
-    text += `${text === '' ? '' : ','}${JSON.stringify(key)}:${canonicalJson(item)}`;
-  }
-  return `{${text}}`;
+  return isCanonical(value) ? JSON.stringify(value) : JSON.stringify(sorted(value));
 }
 
-function sortedKeys(record: Record<string, unknown>): string[] {
-  const keys = Object.keys(record);
-  for (let i = 1; i < keys.length; i++) {
-    if (keys[i - 1]! > keys[i]!) return keys.sort();
+/** True for a flat object whose keys stand in order: most events, since `arrange` makes them so. */
+function isCanonical(record: object): boolean {
+  let previous = '';
+  for (const key in record) {
+    if (key < previous || typeof (record as Record<string, unknown>)[key] === 'object') return false;
+    previous = key;
   }
-  return keys;
+  return true;
+}
+
+function sorted(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null) return value;
+  if (Array.isArray(value)) return value.map(sorted);
+  const record = value as Record<string, unknown>;
+  const result: Record<string, unknown> = Object.create(null);
+  for (const key of Object.keys(record).sort()) result[key] = sorted(record[key]);
+  return result;
+}
+
+/**
+ * The object with its top-level properties in the order of `names`, those that are undefined left out. Names that are
+ * not in the list are lost.
+ */
+export function arrange(record: Readonly<Record<string, unknown>>, names: readonly string[]): object {
+  const result: Record<string, unknown> = {};
+  for (const name of names) {
+    const value = record[name];
+    if (value !== undefined) result[name] = value;
+  }
+  return result;
 }

@@ -1,3 +1,4 @@
+import { arrange } from './canonical-json.ts';
 import type { Static, TObject } from '@sinclair/typebox';
 import { TypeCompiler } from '@sinclair/typebox/compiler';
 
@@ -9,6 +10,8 @@ export interface EventDefinition<Type extends string = string, Schema extends TO
   readonly description: string;
   /** The path and problem of the first thing that the schema refuses, or undefined when the payload is valid. */
   problem(data: unknown): string | undefined;
+  /** The payload with its properties in the order of canonical JSON, which makes it cheap to seal and to store. */
+  arrange(data: object): object;
 }
 
 /** The payload type of a definition. */
@@ -60,9 +63,11 @@ export function defineEvent<Type extends string, Schema extends TObject>(options
   readonly description: string;
   readonly schema: Schema;
 }): EventDefinition<Type, Schema> {
+  const names = Object.keys(options.schema.properties).sort();
   let compiled: ReturnType<typeof TypeCompiler.Compile<Schema>> | undefined;
   return {
     ...options,
+    arrange: (data) => arrange(data as Record<string, unknown>, names),
     problem: (data) => {
       compiled ??= TypeCompiler.Compile(options.schema);
       if (compiled.Check(data)) return undefined;

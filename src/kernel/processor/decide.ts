@@ -70,7 +70,7 @@ export function createBatchDecision({ clock, ids, definitions }: Ports): BatchDe
       chain: 0,
       chainPosition: 0,
       time: now,
-      data: event.data,
+      data: definition.arrange(event.data),
       metadata: metadataFor(id, cause),
     };
   };
