@@ -1,11 +1,14 @@
 import { Type } from '@sinclair/typebox';
 import { defineEvent } from '#kernel/core/event.ts';
-import { amountFields, oneOf, text, timestamp, traceId, uuid } from '#kernel/core/schemas.ts';
+import { amountFields, count, oneOf, text, timestamp, traceId, uuid } from '#kernel/core/schemas.ts';
 
 /** One stream per charge; its id is the payment's. */
 export const CHARGE = 'charge';
 /** One stream per refund at the gateway; its id is the refund's. */
 export const GATEWAY_REFUND = 'gateway-refund';
+
+/** Charges and refunds: what a gateway is asked to carry out. */
+export type OperationKind = 'charge' | 'refund';
 
 /** `TIMEOUT`: unknown whether the money was taken; a later answer decides. */
 export const ANSWER_STATUSES = ['SUCCESS', 'FAILED', 'INSUFFICIENT_FUNDS', 'TIMEOUT'] as const;
@@ -44,7 +47,10 @@ export const gatewayChargeAnswered = defineEvent({
   version: 1,
   description: 'The gateway answered for a charge, or the call timed out.',
   schema: Type.Object(
-    { ...answer, declined_by: Type.Optional(oneOf(['issuer', 'gateway'], 'FAILED: a business no, or a technical one')) },
+    {
+      ...answer,
+      declined_by: Type.Optional(oneOf(['issuer', 'gateway'], 'FAILED: a business no, or a technical one')),
+    },
     { additionalProperties: false },
   ),
 });
@@ -54,4 +60,29 @@ export const gatewayRefundAnswered = defineEvent({
   version: 1,
   description: 'The gateway answered for a refund, or the call timed out.',
   schema: Type.Object({ ...answer, refund_id: uuid() }, { additionalProperties: false }),
+});
+
+/** What an attempt left open: the gateway will tell later, nothing was taken so far, or nobody knows. */
+const ATTEMPT_OUTCOMES = ['pending', 'not_taken', 'unknown'] as const;
+export type AttemptOutcome = (typeof ATTEMPT_OUTCOMES)[number];
+
+export const gatewayAttemptRecorded = defineEvent({
+  type: 'gateway.attempt.recorded',
+  version: 1,
+  description: 'An attempt to charge, to refund or to look up decided nothing; when the next one is. Internal.',
+  schema: Type.Object(
+    {
+      payment_id: uuid(),
+      refund_id: Type.Optional(uuid('where it is about a refund')),
+      gateway: text('the provider'),
+      outcome: oneOf(ATTEMPT_OUTCOMES),
+      reason: text('a stable code: `gateway_unavailable`, `gateway_error`, `timeout`, `connection_lost`…'),
+      attempt: Type.Integer({ minimum: 1, description: 'attempts so far, this one included' }),
+      calls: count('calls so far that may have moved money'),
+      next_attempt_at: timestamp('when the gateway is asked again'),
+      trace_id: traceId(),
+      at: timestamp('when'),
+    },
+    { additionalProperties: false },
+  ),
 });
