@@ -5,8 +5,8 @@ const TEST = String.raw`\.test\.ts$|(^|/)test-support\.ts$`;
 const SERVICE = '^src/services/([^/]+)/';
 const NPM = 'node_modules/';
 
-/** Modules that have decisions and data only: no I/O, no clock, no framework. */
-const PURE = String.raw`^src/services/[^/]+/(contract|saga|decider|[a-z-]+\.decider)\.ts$`;
+/** Files that have decisions and data only: no I/O, no clock, no framework. */
+const PURE = String.raw`(contract|saga|decider|[a-z-]+\.decider)\.ts$`;
 
 /** The in-memory twins of the kernel's ports, which tests and simulations run on. */
 const TWIN = '^src/kernel/[^/]+/memory/';
@@ -60,12 +60,12 @@ export const rules = [
     'api-below-main',
     'The API knows neither the command line nor the composition root.',
     { path: '^src/api/', pathNot: TEST },
-    { path: String.raw`^src/(cli/|main\.ts$)` },
+    { path: String.raw`^src/(cli/|composition/|main\.ts$)` },
   ),
   rule(
     'main-below-cli',
     'The composition root does not know the command line that starts it.',
-    { path: String.raw`^src/(main|config)\.ts$` },
+    { path: String.raw`^src/(composition/|(main|config)\.ts$)` },
     { path: '^src/cli/' },
   ),
   rule(
@@ -76,9 +76,9 @@ export const rules = [
   ),
   rule(
     'decisions-are-pure',
-    'Deciders, sagas and contracts import only the core and contracts.',
-    { path: PURE },
-    { pathNot: String.raw`^src/kernel/core/|^src/services/[^/]+/contract\.ts$|${NPM}@sinclair/typebox/` },
+    'Deciders, sagas and contracts import only the core, contracts, and each other within the service.',
+    { path: SERVICE + PURE },
+    { pathNot: `^src/kernel/core/|^src/services/(\\$1/${PURE}|[^/]+/contract\\.ts$)|${NPM}@sinclair/typebox/` },
   ),
   rule(
     'driver-in-postgres',
@@ -107,7 +107,7 @@ export const rules = [
   rule(
     'simulator-from-main',
     'Only the composition root starts the simulator.',
-    { path: '^src/', pathNot: String.raw`^src/main\.ts$|${TEST}` },
+    { path: '^src/', pathNot: String.raw`^src/(composition/|main\.ts$)|${TEST}` },
     { path: '^simulator/' },
   ),
   rule(
