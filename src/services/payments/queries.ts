@@ -103,7 +103,7 @@ export async function listSagas(sql: Sql, filter: SagaFilter): Promise<Page<Saga
 /** How many sagas are stuck at `now` (milliseconds since 1970). */
 export async function countStuckSagas(sql: Sql, now: number): Promise<number> {
   const rows = await sql.query<{ stuck: number }>(`SELECT count(*) AS stuck FROM (${STUCK}) s`, [new Date(now)]);
-  return rows[0]!.stuck;
+  return rows[0]?.stuck ?? 0;
 }
 
 /** The ids of payments of which a step or a refund is past its deadline, the longest overdue first. */

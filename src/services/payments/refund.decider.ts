@@ -140,13 +140,7 @@ export function giveBack(payment: Payment, what: GiveBack, now: number): Payment
   return { type: 'wallet.credit.requested', data: { ...request, user_id: payment.customerId, first_requested_at } };
 }
 
-function promised(
-  payment: Payment,
-  refundId: string,
-  amountMinor: number,
-  reason: string,
-  now: number,
-): PaymentEvent {
+function promised(payment: Payment, refundId: string, amountMinor: number, reason: string, now: number): PaymentEvent {
   const { method } = payment;
   const data = { ...refundData(payment, refundId, amountMinor, reason), method, requested_at: toTimestamp(now) };
   return { type: 'payments.refund.requested', data };
