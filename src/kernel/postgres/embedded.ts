@@ -159,7 +159,7 @@ function keepAlive(
 }
 
 function explained(error: Error & { code?: string }, folder: string): Error {
-  if (!['EACCES', 'EPERM', 'EROFS', 'ENOTDIR', 'ENOSPC'].includes(error.code ?? '')) return error;
-  const hint = 'It may belong to another user: set CAUDAL_DATA to a folder of yours.';
+  if (!['EACCES', 'EPERM', 'EROFS', 'EEXIST', 'ENOTDIR', 'ENOSPC'].includes(error.code ?? '')) return error;
+  const hint = 'Set CAUDAL_DATA to a folder that you can write to.';
   return new Error(`The data folder ${folder} cannot be used: ${error.message}. ${hint}`, { cause: error });
 }

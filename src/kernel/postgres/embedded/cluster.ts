@@ -84,9 +84,9 @@ function run(program: string, args: string[], cwd: string): Promise<void> {
     });
     child.on('error', reject);
     child.on('close', (code, signal) => {
+      const reason = complaint.trim().replaceAll('\n', ' ') || 'it gave no reason';
       if (code === 0) resolve();
-      else
-        reject(new Error(`initdb ended with ${signal ?? `code ${code}`}: ${complaint.trim() || 'it gave no reason'}`));
+      else reject(new Error(`initdb ended with ${signal ?? `code ${code}`}: ${reason}`));
     });
   });
 }

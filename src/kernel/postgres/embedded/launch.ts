@@ -6,7 +6,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { PostgresBinaries } from './binaries.ts';
 import { DATABASE } from './cluster.ts';
 import { countOtherUsers } from './lease.ts';
-import { becomesReady, type Postmaster, processEnds, runningPostmaster, wasKilled } from './postmaster.ts';
+import {
+  becomesReady,
+  type Postmaster,
+  processEnds,
+  runningPostmaster,
+  signalProcess,
+  wasKilled,
+} from './postmaster.ts';
 import { type Account, commandAs } from './run-as.ts';
 import { failureReason, logSize, readLog, rotateLog } from './server-log.ts';
 import { type ServerChoices, serverArguments } from './settings.ts';
@@ -73,10 +80,10 @@ export async function stopServer(launch: Launch): Promise<void> {
   });
   if (others > 0) return launch.log.info('PostgreSQL keeps running: another Caudal process uses it');
   // The signals of "pg_ctl stop -m fast" and "-m immediate".
-  process.kill(running.pid, 'SIGINT');
+  signalProcess(running.pid, 'SIGINT');
   if (await processEnds(running.pid, FAST_STOP_LIMIT_MS)) return launch.log.info('PostgreSQL stopped');
   launch.log.warn('PostgreSQL is slow to stop: it is stopped at once, and will recover at the next start');
-  process.kill(running.pid, 'SIGQUIT');
+  signalProcess(running.pid, 'SIGQUIT');
   if (!(await processEnds(running.pid, IMMEDIATE_STOP_LIMIT_MS))) {
     throw new Error(`PostgreSQL (process ${running.pid}) does not end`);
   }
@@ -115,7 +122,7 @@ async function startServer(launch: Launch, port: number): Promise<{ pid: number 
   try {
     if (await answers(launch, { pid, port })) return { pid };
   } catch (error) {
-    process.kill(pid, 'SIGINT');
+    signalProcess(pid, 'SIGINT');
     throw error;
   }
   return { reason: failureReason(await readLog(launch.logFile, logStart)) };

@@ -92,13 +92,23 @@ async function tryConnect(url: string): Promise<string | undefined> {
     await client.connect();
     return undefined;
   } catch (error) {
-    const { code = '', message } = error as Error & { code?: string };
     // 57P03: starting up, in recovery or shutting down. 53300: at its limit of connections, hence running.
+    const code = error instanceof pg.DatabaseError ? error.code : undefined;
+    const { message } = error as Error;
     if (code === '53300') return undefined;
-    if (code === '57P03' || !/^[0-9A-Z]{5}$/.test(code)) return message;
+    if (code === '57P03' || code === undefined) return message;
     throw new Error(`PostgreSQL refuses the connection: ${message}`, { cause: error });
   } finally {
     await client.end();
+  }
+}
+
+/** Sends the signal, unless the process is gone. */
+export function signalProcess(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
   }
 }
 
