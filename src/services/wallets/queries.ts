@@ -190,10 +190,11 @@ export async function statement(
 ): Promise<Page<StatementLine>> {
   const stream = { type: WALLET, id: wallet.wallet_id };
   const lines: StatementLine[] = [];
+  const pageSize = Math.min(options.limit + PROBE_EVENTS, PAGE_EVENTS);
   let next = options.cursor === undefined ? wallet.version : options.cursor - 1;
   // The first event of a wallet is never a movement.
   for (let page = 0; page < MAX_PAGES && next > 1 && lines.length < options.limit; page++) {
-    const events = await store.readStream(stream, { from: next, limit: PAGE_EVENTS, backwards: true });
+    const events = await store.readStream(stream, { from: next, limit: pageSize, backwards: true });
     if (events.length === 0) break;
     for (const event of events) {
       next = event.streamPosition - 1;
@@ -268,8 +269,10 @@ async function* movements(
   while (next <= wallet.version) {
     const events = await store.readStream(stream, { from: next, limit: pageSize });
     if (events.length === 0) return;
-    for (const event of events) if (isMovement(event) && event.streamPosition <= wallet.version) yield event;
-    next = events.at(-1)!.streamPosition + 1;
+    for (const event of events) {
+      if (isMovement(event) && event.streamPosition <= wallet.version) yield event;
+      next = event.streamPosition + 1;
+    }
   }
 }
 
