@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { chown, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { chown, mkdir, open, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import type { PostgresBinaries } from './binaries.ts';
 import { type Account, commandAs } from './run-as.ts';
@@ -72,7 +72,18 @@ async function createCluster(
   const command = [binaries.initdb, `--pgdata=${cluster}`, ...options];
   await run(...commandAs(account, [binaries.initdb, cluster], command), draft);
   await rename(cluster, dataDir);
+  await syncFolder(dirname(dataDir));
   await rm(draft, { recursive: true });
+}
+
+/** After a power cut the folder must not be found under its draft's name, and removed, with payments in it. */
+async function syncFolder(path: string): Promise<void> {
+  const folder = await open(path);
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
 }
 
 function run(program: string, args: string[], cwd: string): Promise<void> {
