@@ -182,9 +182,16 @@ function limitsOf(
   const majors = when[condition];
   if (majors === undefined) return undefined;
   const limits = new Map<string, number>();
-  for (const [key, major] of Object.entries(majors)) {
-    const currencies = key === '*' ? CURRENCIES.filter((currency) => majors[currency] === undefined) : [key];
-    for (const currency of currencies) limits.set(currency, toMinor(major, currency, `${path}/${condition}/${key}`));
+  const { '*': anyOther, ...named } = majors;
+  if (anyOther !== undefined) {
+    for (const currency of CURRENCIES) {
+      const exact = parseLimit(anyOther, currency, 'amount');
+      // Not every currency has its decimals, or can have that much: the limit then lies between or above all amounts.
+      limits.set(currency, exact.ok ? exact.value : anyOther * 10 ** (currencyDecimals(currency) ?? 0));
+    }
+  }
+  for (const [currency, major] of Object.entries(named)) {
+    limits.set(currency, toMinor(major, currency, `${path}/${condition}/${currency}`));
   }
   return limits;
 }
@@ -192,6 +199,6 @@ function limitsOf(
 function toMinor(major: number, currency: string, path: string): number {
   if (currencyDecimals(currency) === undefined) throw new DataError(`${path}: ${currency} is not an ISO 4217 code`);
   const parsed = parseLimit(major, currency, 'amount');
-  if (!parsed.ok) throw new DataError(`${path}: ${parsed.refusal.message}`);
-  return parsed.value;
+  if (parsed.ok) return parsed.value;
+  throw new DataError(`${path}: ${parsed.refusal.message}`);
 }

@@ -9,7 +9,7 @@ import { giveBackWait } from './refund.decider.ts';
 import { evolveProgress, NO_PROGRESS, type SagaProgress } from './saga.ts';
 
 /** A payment and its saga as clients and operators read them. Times in milliseconds since 1970. */
-export interface SagaRow extends Readonly<Record<string, unknown>> {
+export type SagaRow = {
   readonly payment_id: string;
   readonly customer_id: string;
   readonly method: PaymentMethod;
@@ -36,10 +36,10 @@ export interface SagaRow extends Readonly<Record<string, unknown>> {
   readonly completed_at: number | null;
   /** The stream position of the last event folded. */
   readonly version: number;
-}
+};
 
 /** One refund as clients and operators read it. Times in milliseconds since 1970. */
-export interface RefundRow extends Readonly<Record<string, unknown>> {
+export type RefundRow = {
   readonly refund_id: string;
   readonly payment_id: string;
   readonly method: PaymentMethod;
@@ -55,7 +55,7 @@ export interface RefundRow extends Readonly<Record<string, unknown>> {
   readonly requested_at: number;
   readonly completed_at: number | null;
   readonly version: number;
-}
+};
 
 /** The table of `SagaRow`. */
 export const SAGA_TABLE: TableDefinition = {

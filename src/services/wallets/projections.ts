@@ -7,7 +7,7 @@ import type { WalletEvent } from './decider.ts';
 import { isWalletAccount, LEDGER_EVENTS, postings } from './ledger.ts';
 
 /** A wallet as it is read. Times in milliseconds since 1970. */
-export interface WalletRow extends Readonly<Record<string, unknown>> {
+export type WalletRow = {
   readonly wallet_id: string;
   readonly user_id: string;
   readonly currency: string;
@@ -23,7 +23,7 @@ export interface WalletRow extends Readonly<Record<string, unknown>> {
   readonly updated_at: number;
   /** The stream position of the last movement. */
   readonly version: number;
-}
+};
 
 /** The table of `WalletRow`. */
 export const WALLET_TABLE: TableDefinition = {
