@@ -35,6 +35,7 @@ const schema = {
   tags: ['gateway'],
   params: Type.Object({ gateway: Type.String({ maxLength: 64 }) }),
   response: { 200: replySchema },
+  'x-refusals': ['webhook_signature_invalid', 'webhook_replayed', 'invalid_request', 'not_found', 'unavailable'],
 };
 
 /**
