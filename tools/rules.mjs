@@ -6,7 +6,7 @@ const SERVICE = '^src/services/([^/]+)/';
 const NPM = 'node_modules/';
 
 /** Files that have decisions and data only: no I/O, no clock, no framework. */
-const PURE = String.raw`(contract|([a-z-]+\.)?(saga|decider))\.ts$`;
+const PURE = String.raw`(contract|[a-z.-]*(saga|decider))\.ts$`;
 
 /** The in-memory twins of the kernel's ports, which tests and simulations run on. */
 const TWIN = '^src/kernel/[^/]+/memory/';
@@ -78,7 +78,7 @@ export const rules = [
     'decisions-are-pure',
     'Deciders, sagas and contracts import only the core, contracts, and each other within the service.',
     { path: SERVICE + PURE },
-    { pathNot: `^src/kernel/core/|^src/services/(\\$1/${PURE}|[^/]+/contract\\.ts$)|${NPM}@sinclair/typebox/` },
+    { pathNot: `^src/kernel/core/|^src/services/($1/${PURE}|[^/]+/contract\\.ts$)|${NPM}@sinclair/typebox/` },
   ),
   rule(
     'driver-in-postgres',
@@ -95,7 +95,7 @@ export const rules = [
   rule(
     'http-in-routes',
     "Only the API and the services' routes.ts import the HTTP framework.",
-    { path: '^src/', pathNot: String.raw`^src/api/|^src/services/[^/]+/([a-z-]+\.)?routes\.ts$|${TEST}` },
+    { path: '^src/', pathNot: String.raw`^src/api/|^src/services/[^/]+/[a-z.-]*routes\.ts$|${TEST}` },
     { path: `${NPM}(fastify|@fastify/[^/]+)/` },
   ),
   rule(
