@@ -25,9 +25,18 @@ export interface PipelinedConnection {
   close(): Promise<void>;
 }
 
-/** Opens a connection of its own, outside any pool. @throws UnavailableError */
-export async function openPipelinedConnection(url: string, applicationName: string): Promise<PipelinedConnection> {
-  const client = new pg.Client({ ...connectionOptions(url, applicationName), pipeline: true } as pg.ClientConfig);
+/**
+ * Opens a connection of its own, outside any pool.
+ * @param timeoutMs the connection is given up when a statement is not answered for so long, milliseconds
+ * @throws UnavailableError
+ */
+export async function openPipelinedConnection(
+  url: string,
+  applicationName: string,
+  timeoutMs: number,
+): Promise<PipelinedConnection> {
+  const options = { ...connectionOptions(url, applicationName), pipeline: true, query_timeout: timeoutMs };
+  const client = new pg.Client(options as pg.ClientConfig);
   let broken = false;
   client.on('error', () => {
     broken = true;

@@ -1,65 +1,9 @@
-import { canonicalJson } from '../../core/canonical-json.ts';
-import type { RecordedEvent } from '../../core/event.ts';
-import { uuidTime } from '../../core/ids.ts';
 import { encodeArray } from '../../postgres/arrays.ts';
 import type { Statement } from '../../postgres/pipeline.ts';
-import { link } from '../hash-chain.ts';
+import type { ChainEnd, SealedBatch } from '../seal.ts';
 import type { StreamAppend } from '../store.ts';
 import { monthOf } from '../store.ts';
-
-/** The end of a chain: what the next event is linked to. */
-export interface ChainEnd {
-  readonly chain: number;
-  readonly position: number;
-  /** Hex. */
-  readonly hash: string;
-}
-
-/** A batch of events with their places and links, ready to be sent. */
-export interface SealedBatch {
-  readonly events: readonly RecordedEvent[];
-  readonly data: readonly string[];
-  readonly metadata: readonly string[];
-  readonly hashes: readonly string[];
-  readonly end: ChainEnd;
-}
-
-/** Gives each event of the appends its place in its stream and in the chain, and its link. */
-export function seal(appends: readonly StreamAppend[], from: ChainEnd): SealedBatch {
-  const events: RecordedEvent[] = [];
-  const data: string[] = [];
-  const metadata: string[] = [];
-  const hashes: string[] = [];
-  let end = from;
-  for (const append of appends) {
-    let streamPosition = append.expectedPosition;
-    for (const pending of append.events) {
-      streamPosition += 1;
-      const event: RecordedEvent = {
-        id: pending.id,
-        type: pending.type,
-        version: pending.version,
-        aggregateType: append.stream.type,
-        aggregateId: append.stream.id,
-        streamPosition,
-        chain: end.chain,
-        chainPosition: end.position + 1,
-        time: pending.time,
-        data: pending.data,
-        metadata: pending.metadata,
-      };
-      const dataText = canonicalJson(pending.data);
-      const metadataText = canonicalJson(pending.metadata);
-      const hash = link(end.hash, event, dataText, metadataText);
-      events.push(event);
-      data.push(dataText);
-      metadata.push(metadataText);
-      hashes.push(hash);
-      end = { chain: end.chain, position: event.chainPosition, hash };
-    }
-  }
-  return { events, data, metadata, hashes, end };
-}
+import { earliestStorage } from './months.ts';
 
 /**
  * One row per event from one array per column. Measured with batches of 300 on one connection of a 2-core machine: 11 to
@@ -72,13 +16,12 @@ FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::timestamptz[], $5::smallin
   $9::jsonb[], $10::bytea[]) WITH ORDINALITY
   AS e(id, stream, stream_position, happened, version, aggregate_type, type, data, metadata, hash, n)`;
 
-/** The statements that append a sealed batch; `storedAt` (milliseconds) chooses the partition. */
+/** The statements that append a sealed batch to the chain's end `from`. */
 export function appendStatements(
   appends: readonly StreamAppend[],
   batch: SealedBatch,
   from: ChainEnd,
   month: number,
-  storedAt: number,
 ): readonly Statement[] {
   const { events } = batch;
   const begin: Statement = {
@@ -122,7 +65,7 @@ export function appendStatements(
       encodeArray('jsonb', batch.metadata),
       encodeArray('bytea', batch.hashes),
       from.chain,
-      new Date(storedAt).toISOString(),
+      new Date(batch.storedAt).toISOString(),
       from.position,
     ],
   };
@@ -132,18 +75,18 @@ export function appendStatements(
 
 /**
  * True when the unique index of the month's partition alone proves the expected position: the stream's last event is
- * known to stand in it, or the stream is new and its id was made in this month.
+ * known to stand in it, or the stream is new and its id was made in this month, and so early that no writer whose clock
+ * is behind can have stored it in the month before.
  */
 function isProven(append: StreamAppend, month: number): boolean {
   if (append.expectedPosition > 0) return append.lastMonth === month;
-  const born = uuidTime(append.stream.id);
-  return born !== undefined && monthOf(born) === month;
+  return monthOf(earliestStorage(append.stream.id)) === month;
 }
 
 function checkStatement(appends: readonly StreamAppend[]): Statement {
   return {
     name: 'check_streams',
-    text: 'SELECT check_streams($1::uuid[], $2::text[], $3::bigint[])',
+    text: 'SELECT check_streams($1::uuid[], $2::text[], $3::bigint[], $4::timestamptz[])',
     values: [
       encodeArray(
         'uuid',
@@ -156,6 +99,10 @@ function checkStatement(appends: readonly StreamAppend[]): Statement {
       encodeArray(
         'bigint',
         appends.map((append) => append.expectedPosition),
+      ),
+      encodeArray(
+        'timestamptz',
+        appends.map((append) => earliestStorage(append.stream.id)),
       ),
     ],
   };

@@ -1,7 +1,7 @@
 import { UnavailableError } from '../../core/errors.ts';
 import type { PipelinedConnection } from '../../postgres/pipeline.ts';
 import type { Sql } from '../../postgres/sql.ts';
-import type { ChainEnd } from './append.ts';
+import type { ChainEnd } from '../seal.ts';
 
 const TERMINATE_TIMEOUT_MS = 5000;
 
@@ -13,14 +13,13 @@ export async function claimChain(connection: PipelinedConnection): Promise<Chain
   return rows![0] as ChainEnd;
 }
 
-/** The chain's end, once no transaction that moves it is under way. */
-export async function fetchChainEnd(sql: Sql, chain: number): Promise<ChainEnd> {
-  const rows = await sql.query<ChainEnd>(
-    `SELECT chain, position, encode(hash, 'hex') AS hash FROM event_chains WHERE chain = $1 FOR UPDATE`,
-    [chain],
+/** True when the chain holds the event with this link, at the position of `end`. */
+export async function holdsLink(sql: Sql, end: ChainEnd): Promise<boolean> {
+  const rows = await sql.query<{ hash: string }>(
+    `SELECT encode(hash, 'hex') AS hash FROM events WHERE chain = $1 AND chain_position = $2`,
+    [end.chain, end.position],
   );
-  if (rows[0] === undefined) throw new Error(`chain ${chain} is gone from event_chains`);
-  return rows[0];
+  return rows.some((row) => row.hash === end.hash);
 }
 
 /**

@@ -1,8 +1,20 @@
+import { uuidTime } from '../../core/ids.ts';
 import type { Sql } from '../../postgres/sql.ts';
 
 /** The first millisecond of a month (`year * 12 + month`), UTC. */
 export function monthStart(month: number): number {
   return Date.UTC(Math.floor(month / 12), month % 12, 1);
+}
+
+/** Clocks of the machines of one system differ by less than this, milliseconds. */
+const CLOCK_SKEW_MS = 86_400_000;
+
+/**
+ * No event of a stream is stored before this moment (milliseconds since 1970): the time in its id, less what clocks may
+ * differ by; 0 when the id does not tell. Searches leave out the partitions before it.
+ */
+export function earliestStorage(streamId: string): number {
+  return Math.max(0, (uuidTime(streamId) ?? 0) - CLOCK_SKEW_MS);
 }
 
 /**

@@ -1,11 +1,11 @@
 import type { EventMetadata, RecordedEvent } from '../../core/event.ts';
-import { uuidTime } from '../../core/ids.ts';
 import { type LogPosition, positionIn } from '../../core/log-position.ts';
 import type { Row, TableDefinition } from '../../core/table.ts';
 import { encodeArray } from '../../postgres/arrays.ts';
 import type { Sql } from '../../postgres/sql.ts';
 import type { LoadedStream, LogPage, Snapshot, StoredAnswer, StreamRef } from '../store.ts';
 import { monthOf } from '../store.ts';
+import { earliestStorage } from './months.ts';
 
 /** An event's row as every read selects it. */
 export interface EventRow {
@@ -27,9 +27,6 @@ export interface EventRow {
 export const EVENT_COLUMNS = `e.event_id, e.aggregate_id, e.aggregate_type, e.event_type, e.event_version, e.event_data,
   e.event_metadata, e.timestamp, e.created_at, e.sequence_number, e.stream_position, e.chain, e.chain_position`;
 
-/** Clocks of two machines may differ by so much: a stream is never searched later than its id's time less this. */
-const CLOCK_SKEW_MS = 86_400_000;
-
 /** A row as the event it holds. */
 export function toEvent(row: EventRow): RecordedEvent {
   return {
@@ -49,19 +46,54 @@ export function toEvent(row: EventRow): RecordedEvent {
 }
 
 /**
- * Snapshots and tails of many streams in two statements. `since` lets PostgreSQL leave out the partitions of the months
- * before the stream's id was made.
+ * Snapshots and tails of many streams in two statements. A snapshot counts only when the event that it was taken at is in
+ * the log; else the stream is loaded whole.
  */
 export async function loadStreams(
   sql: Sql,
   streams: readonly (StreamRef & { readonly stateVersion: number })[],
 ): Promise<readonly LoadedStream[]> {
   const snapshots = await findSnapshots(sql, streams);
+  const tails = await findTails(sql, streams, (i) => snapshots[i]?.position ?? 1);
+  const doubtful = streams.flatMap((_, i) =>
+    snapshots[i] !== undefined && tails[i]![0]?.stream_position !== snapshots[i].position ? [i] : [],
+  );
+  if (doubtful.length > 0) {
+    const whole = await findTails(sql, pick(streams, doubtful), () => 1);
+    for (const [n, i] of doubtful.entries()) {
+      snapshots[i] = undefined;
+      tails[i] = whole[n]!;
+    }
+  }
+  return streams.map((stream, i) => toLoaded(stream, snapshots[i], tails[i]!));
+}
+
+function pick<T>(items: readonly T[], indexes: readonly number[]): readonly T[] {
+  return indexes.map((i) => items[i]!);
+}
+
+/** @param tail from the event that the snapshot was taken at, where there is one */
+function toLoaded(stream: StreamRef, snapshot: Snapshot | undefined, tail: readonly EventRow[]): LoadedStream {
+  const last = tail.at(-1);
+  return {
+    stream,
+    ...(snapshot !== undefined && { snapshot }),
+    events: (snapshot === undefined ? tail : tail.slice(1)).map(toEvent),
+    ...(last !== undefined && { lastMonth: monthOf(last.created_at) }),
+  };
+}
+
+/** The events of each stream from a position on. `since` lets PostgreSQL leave out older partitions. */
+async function findTails(
+  sql: Sql,
+  streams: readonly StreamRef[],
+  from: (index: number) => number,
+): Promise<EventRow[][]> {
   const rows = await sql.query<EventRow & { ord: number }>(
     `SELECT s.ord::int, ${EVENT_COLUMNS} FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::timestamptz[])
-        WITH ORDINALITY AS s(id, type, after, since, ord)
+        WITH ORDINALITY AS s(id, type, position, since, ord)
       CROSS JOIN LATERAL (SELECT * FROM events e WHERE e.aggregate_id = s.id AND e.aggregate_type = s.type
-        AND e.stream_position > s.after AND e.created_at >= s.since) e ORDER BY s.ord, e.stream_position`,
+        AND e.stream_position >= s.position AND e.created_at >= s.since) e ORDER BY s.ord, e.stream_position`,
     [
       encodeArray(
         'uuid',
@@ -73,37 +105,23 @@ export async function loadStreams(
       ),
       encodeArray(
         'bigint',
-        streams.map((_, i) => snapshots[i]?.position ?? 0),
+        streams.map((_, i) => from(i)),
       ),
       encodeArray(
         'timestamptz',
-        streams.map((stream) => Math.max(0, (uuidTime(stream.id) ?? 0) - CLOCK_SKEW_MS)),
+        streams.map((stream) => earliestStorage(stream.id)),
       ),
     ],
   );
-  const tails = new Map<number, EventRow[]>();
-  for (const row of rows) {
-    const tail = tails.get(row.ord);
-    if (tail === undefined) tails.set(row.ord, [row]);
-    else tail.push(row);
-  }
-  return streams.map((stream, i) => toLoaded(stream, snapshots[i], tails.get(i + 1) ?? []));
-}
-
-function toLoaded(stream: StreamRef, snapshot: Snapshot | undefined, tail: readonly EventRow[]): LoadedStream {
-  const last = tail.at(-1);
-  return {
-    stream,
-    ...(snapshot !== undefined && { snapshot }),
-    events: tail.map(toEvent),
-    ...(last !== undefined && { lastMonth: monthOf(last.created_at) }),
-  };
+  const tails: EventRow[][] = streams.map(() => []);
+  for (const row of rows) tails[row.ord - 1]!.push(row);
+  return tails;
 }
 
 async function findSnapshots(
   sql: Sql,
   streams: readonly (StreamRef & { readonly stateVersion: number })[],
-): Promise<readonly (Snapshot | undefined)[]> {
+): Promise<(Snapshot | undefined)[]> {
   const rows = await sql.query<{ ord: number; position: number; state_version: number; state: unknown }>(
     `SELECT s.ord::int, p.position, p.state_version, p.state FROM unnest($1::uuid[], $2::text[], $3::int[])
         WITH ORDINALITY AS s(id, type, version, ord)

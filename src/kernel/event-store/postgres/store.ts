@@ -10,6 +10,8 @@ export interface PostgresStoreSettings {
   readonly instance: string;
   /** How long a commit whose outcome is unknown waits for the database to say, milliseconds. */
   readonly resolveTimeoutMs: number;
+  /** A commit that is not answered for so long is given up, and its outcome looked up, milliseconds. Default 30,000. */
+  readonly commitTimeoutMs?: number;
 }
 
 /** The event store on PostgreSQL. Reads go through the pool; each writer has a connection of its own. */

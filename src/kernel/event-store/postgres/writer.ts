@@ -1,12 +1,14 @@
 import type { Clock } from '../../core/clock.ts';
 import { ConflictError, UnavailableError } from '../../core/errors.ts';
-import { openPipelinedConnection, type PipelinedConnection, type Statement } from '../../postgres/pipeline.ts';
+import { openPipelinedConnection, type PipelinedConnection } from '../../postgres/pipeline.ts';
 import type { Sql } from '../../postgres/sql.ts';
 import { isMissingPartition, RAISED, sqlStateOf } from '../../postgres/sqlstate.ts';
+import { CHAIN_START } from '../hash-chain.ts';
+import { type ChainEnd, type SealedBatch, seal } from '../seal.ts';
 import type { Commit, Committed, Writer } from '../store.ts';
 import { monthOf } from '../store.ts';
-import { appendStatements, type ChainEnd, type SealedBatch, seal } from './append.ts';
-import { claimChain, fetchChainEnd, releaseSession } from './chains.ts';
+import { appendStatements } from './append.ts';
+import { claimChain, holdsLink, releaseSession } from './chains.ts';
 import { currentMonth, enterMonth, monthStart } from './months.ts';
 import { sideStatements } from './side-writes.ts';
 
@@ -16,19 +18,25 @@ export interface WriterSettings {
   readonly applicationName: string;
   /** How long a commit whose outcome is unknown waits for the database to say, milliseconds. */
   readonly resolveTimeoutMs: number;
+  /** A commit that is not answered for so long is given up, and its outcome looked up, milliseconds. */
+  readonly commitTimeoutMs?: number;
 }
 
 const RESOLVE_PAUSE_MS = 100;
+const COMMIT_TIMEOUT_MS = 30_000;
+/** What a commit without events leads to. */
+const NO_CHAIN: ChainEnd = { chain: 0, position: 0, hash: CHAIN_START };
 
 interface Session {
   readonly connection: PipelinedConnection;
-  end: ChainEnd;
+  /** Undefined until the first commit that needs a chain: a writer that only saves progress uses none up. */
+  end: ChainEnd | undefined;
 }
 
 /**
- * The writer of one chain. Its state machine: no session → (open a connection, claim a chain) → session; a commit moves
- * the chain's end; a broken connection → no session, and if a commit was under way, `settle` finds out what became of it
- * by comparing the chain's end with what the commit would have made it.
+ * The writer of one chain. Its state machine: no session → (open a connection) → session → (first commit of events
+ * or sums: claim a chain) → a commit moves the chain's end; a broken connection → no session, and if a commit was under
+ * way, `settle` finds out what became of it by looking for its last link in the chain.
  */
 export function createWriter(settings: WriterSettings, sql: Sql, clock: Clock): Writer {
   let session: Session | undefined;
@@ -39,14 +47,10 @@ export function createWriter(settings: WriterSettings, sql: Sql, clock: Clock): 
     if (session !== undefined && !session.connection.broken) return session;
     await drop();
     await endLostSession();
-    const connection = await openPipelinedConnection(settings.url, settings.applicationName);
-    try {
-      session = { connection, end: await claimChain(connection) };
-      return session;
-    } catch (cause) {
-      await connection.close().catch(() => undefined);
-      throw cause;
-    }
+    const timeoutMs = settings.commitTimeoutMs ?? COMMIT_TIMEOUT_MS;
+    const connection = await openPipelinedConnection(settings.url, settings.applicationName, timeoutMs);
+    session = { connection, end: undefined };
+    return session;
   };
 
   const drop = async (): Promise<void> => {
@@ -63,33 +67,32 @@ export function createWriter(settings: WriterSettings, sql: Sql, clock: Clock): 
     lostPid = undefined;
   };
 
-  const enter = async (): Promise<void> => {
-    const wanted = Math.max(monthOf(clock.now()), month);
+  const enter = async (now: number): Promise<void> => {
+    const wanted = Math.max(monthOf(now), month);
     if (wanted === month) return;
     month = await enterMonth(sql, wanted);
   };
 
   const send = async (batch: Commit): Promise<Committed> => {
     const current = await open();
-    if (batch.appends.length > 0) await enter();
-    const sealed = seal(batch.appends, current.end);
-    const storedAt = Math.max(clock.now(), monthStart(month));
-    const side = sideStatements(batch, current.end.chain);
-    const statements: readonly Statement[] =
-      sealed.events.length === 0
-        ? side
-        : [...appendStatements(batch.appends, sealed, current.end, month, storedAt), ...side];
+    const now = clock.now();
+    if (batch.appends.length > 0) await enter(now);
+    if (needsChain(batch)) current.end ??= await claimChain(current.connection);
+    const from = current.end ?? NO_CHAIN;
+    const sealed = seal(batch.appends, from, Math.max(now, monthStart(month)));
+    const appends = sealed.events.length === 0 ? [] : appendStatements(batch.appends, sealed, from, month);
+    const statements = [...appends, ...sideStatements(batch, from.chain)];
     try {
       if (statements.length > 0) await current.connection.transaction(statements);
     } catch (cause) {
-      return recover(cause, batch, sealed, current);
+      return recover(cause, batch, sealed);
     }
-    current.end = sealed.end;
-    return { chain: sealed.end.chain, events: sealed.events, month };
+    if (current.end !== undefined) current.end = sealed.end;
+    return { chain: from.chain, events: sealed.events, month };
   };
 
   /** Mends what concerns only the writer and sends again; else the error is the caller's. */
-  const recover = async (cause: unknown, batch: Commit, sealed: SealedBatch, on: Session): Promise<Committed> => {
+  const recover = async (cause: unknown, batch: Commit, sealed: SealedBatch): Promise<Committed> => {
     const state = sqlStateOf((cause as Error).cause);
     if (state === RAISED.monthClosed) {
       month = await currentMonth(sql);
@@ -105,22 +108,21 @@ export function createWriter(settings: WriterSettings, sql: Sql, clock: Clock): 
     }
     if (!(cause instanceof UnavailableError)) throw cause;
     await drop();
-    if (sealed.events.length > 0 && (await settle(sealed, on.end.chain))) {
+    if (sealed.events.length > 0 && (await settle(sealed.end))) {
       return { chain: sealed.end.chain, events: sealed.events, month };
     }
     throw cause;
   };
 
   /** After a break in mid-commit: true when the commit is in the log. Ends the old session first, so that it cannot commit later. */
-  const settle = async (sealed: SealedBatch, chain: number): Promise<boolean> => {
-    const deadline = clock.now() + settings.resolveTimeoutMs;
+  const settle = async (end: ChainEnd): Promise<boolean> => {
+    const deadline = performance.now() + settings.resolveTimeoutMs;
     for (;;) {
       try {
         await endLostSession();
-        const end = await fetchChainEnd(sql, chain);
-        return end.position === sealed.end.position && end.hash === sealed.end.hash;
+        return await holdsLink(sql, end);
       } catch (cause) {
-        if (!(cause instanceof UnavailableError) || clock.now() >= deadline) throw cause;
+        if (!(cause instanceof UnavailableError) || performance.now() >= deadline) throw cause;
         await new Promise((resolve) => setTimeout(resolve, RESOLVE_PAUSE_MS));
       }
     }
@@ -137,4 +139,9 @@ export function createWriter(settings: WriterSettings, sql: Sql, clock: Clock): 
     },
     close: drop,
   };
+}
+
+/** Sums are kept apart by the chain's number. */
+function needsChain(batch: Commit): boolean {
+  return batch.appends.length > 0 || (batch.sums?.some((sum) => sum.rows.length > 0) ?? false);
 }

@@ -48,7 +48,7 @@ BEGIN
   RETURN NEXT candidate;
 END $$;
 
--- The months that have a partition. A closed month takes no more events, which makes the checks of stream positions in
+-- The months that were made or closed. A closed month takes no more events, which makes the checks of stream positions in
 -- `check_streams` safe across partitions: what is older than the current month cannot change under a transaction.
 CREATE TABLE event_months (
   month  integer PRIMARY KEY,
@@ -76,22 +76,24 @@ BEGIN
   RETURN partition;
 END $$;
 
--- Before the first append into a month: every earlier month is closed, after the appends under way in it have ended.
+-- Before the first append into a month: every earlier month is closed, after the appends under way have ended. The month
+-- just before is closed even when nobody ever wrote in it: a writer whose clock is behind must not open it later.
 CREATE FUNCTION close_event_months_before(p_month integer) RETURNS void LANGUAGE plpgsql AS $$
-DECLARE
-  open_month integer;
 BEGIN
-  FOR open_month IN SELECT month FROM event_months WHERE month < p_month AND NOT closed ORDER BY month LOOP
-    PERFORM pg_advisory_xact_lock(8080, open_month);
-    UPDATE event_months SET closed = true WHERE month = open_month;
-  END LOOP;
+  IF EXISTS (SELECT 1 FROM event_months WHERE month = p_month - 1 AND closed)
+     AND NOT EXISTS (SELECT 1 FROM event_months WHERE month < p_month AND NOT closed) THEN
+    RETURN;
+  END IF;
+  PERFORM pg_advisory_xact_lock(8080, 0);
+  INSERT INTO event_months (month, closed) VALUES (p_month - 1, true) ON CONFLICT (month) DO UPDATE SET closed = true;
+  UPDATE event_months SET closed = true WHERE month < p_month AND NOT closed;
 END $$;
 
--- First statement of an append: holds the month open, and moves the chain's end, which also keeps out a second writer.
+-- First statement of an append: keeps months from being closed meanwhile, and moves the chain's end, which also keeps out a second writer.
 CREATE FUNCTION begin_append(p_month integer, p_chain integer, p_expected bigint, p_position bigint, p_hash bytea)
 RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-  PERFORM pg_advisory_xact_lock_shared(8080, p_month);
+  PERFORM pg_advisory_xact_lock_shared(8080, 0);
   IF EXISTS (SELECT 1 FROM event_months WHERE month >= p_month AND closed) THEN
     RAISE EXCEPTION 'month % is closed', p_month USING ERRCODE = 'CA002';
   END IF;
@@ -101,17 +103,19 @@ BEGIN
   END IF;
 END $$;
 
--- Streams whose last event is not known to stand in the current month: the expected position must be their end.
-CREATE FUNCTION check_streams(p_ids uuid[], p_types text[], p_expected bigint[]) RETURNS void LANGUAGE plpgsql AS $$
+-- Streams whose last event is not known to stand in the current month: the expected position must be their end. `p_since`:
+-- none of the stream's events was stored before, so that older partitions are not searched.
+CREATE FUNCTION check_streams(p_ids uuid[], p_types text[], p_expected bigint[], p_since timestamptz[])
+RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
   wrong text;
 BEGIN
   SELECT s.type || '/' || s.id || ' is not at position ' || s.expected INTO wrong
-  FROM unnest(p_ids, p_types, p_expected) AS s(id, type, expected)
-  WHERE EXISTS (SELECT 1 FROM events e
-                WHERE e.aggregate_id = s.id AND e.aggregate_type = s.type AND e.stream_position > s.expected)
-     OR (s.expected > 0 AND NOT EXISTS (SELECT 1 FROM events e
-                WHERE e.aggregate_id = s.id AND e.aggregate_type = s.type AND e.stream_position = s.expected))
+  FROM unnest(p_ids, p_types, p_expected, p_since) AS s(id, type, expected, since)
+  WHERE EXISTS (SELECT 1 FROM events e WHERE e.aggregate_id = s.id AND e.aggregate_type = s.type
+                  AND e.stream_position > s.expected AND e.created_at >= s.since)
+     OR (s.expected > 0 AND NOT EXISTS (SELECT 1 FROM events e WHERE e.aggregate_id = s.id AND e.aggregate_type = s.type
+                  AND e.stream_position = s.expected AND e.created_at >= s.since))
   LIMIT 1;
   IF wrong IS NOT NULL THEN
     RAISE EXCEPTION '%', wrong USING ERRCODE = 'CA001';

@@ -1,0 +1,101 @@
+import type { RecordedEvent } from '../../core/event.ts';
+import { type LogPosition, positionIn } from '../../core/log-position.ts';
+import type { Row, TableDefinition } from '../../core/table.ts';
+import type { LoadedStream, LogPage, Snapshot, StoredAnswer, StreamRef } from '../store.ts';
+import { monthOf, streamName } from '../store.ts';
+import { compositeKey, type MemoryTables, type StoredEvent } from './tables.ts';
+
+/** The event as it would be read from a database: a copy of its own. */
+function toEvent({ event, data, metadata }: StoredEvent): RecordedEvent {
+  return { ...event, data: JSON.parse(data), metadata: JSON.parse(metadata) };
+}
+
+/** Snapshot and tail of one stream. The snapshot counts only when the event that it was taken at is in the log. */
+export function loadStream(tables: MemoryTables, stream: StreamRef & { readonly stateVersion: number }): LoadedStream {
+  const events = tables.streams.get(streamName(stream)) ?? [];
+  const text = tables.snapshots.get(streamName(stream));
+  const found: Snapshot | undefined = text === undefined ? undefined : JSON.parse(text);
+  const usable = found?.stateVersion === stream.stateVersion && found.position <= events.length ? found : undefined;
+  const last = events.at(-1);
+  return {
+    stream,
+    ...(usable !== undefined && { snapshot: usable }),
+    events: events.slice(usable?.position ?? 0).map(toEvent),
+    ...(last !== undefined && { lastMonth: monthOf(last.storedAt) }),
+  };
+}
+
+/** A page of one stream. */
+export function readStream(
+  tables: MemoryTables,
+  stream: StreamRef,
+  options: { readonly from?: number; readonly limit: number; readonly backwards?: boolean },
+): readonly RecordedEvent[] {
+  const events = tables.streams.get(streamName(stream)) ?? [];
+  if (options.backwards) {
+    const end = Math.min(options.from ?? events.length, events.length);
+    const start = Math.max(0, end - options.limit);
+    return events.slice(start, end).reverse().map(toEvent);
+  }
+  const start = Math.max(0, (options.from ?? 1) - 1);
+  return events.slice(start, start + options.limit).map(toEvent);
+}
+
+/** A page of the log, in the order of sequence numbers. */
+export function readLog(
+  tables: MemoryTables,
+  after: LogPosition,
+  { types, limit }: { readonly types?: readonly string[]; readonly limit: number },
+): LogPage {
+  const found: StoredEvent[] = [];
+  for (const [number, chain] of tables.chains)
+    found.push(...matching(chain.events, positionIn(after, number), types, limit));
+  found.sort((a, b) => a.event.sequence! - b.event.sequence!);
+  const events = found.slice(0, limit).map(toEvent);
+  const next: Record<number, number> = { ...after };
+  if (found.length < limit) {
+    for (const [number, chain] of tables.chains) next[number] = chain.end.position;
+    return { events, next, atEnd: true };
+  }
+  for (const event of events) next[event.chain] = event.chainPosition;
+  return { events, next, atEnd: false };
+}
+
+function matching(
+  events: readonly StoredEvent[],
+  after: number,
+  types: readonly string[] | undefined,
+  limit: number,
+): readonly StoredEvent[] {
+  const found: StoredEvent[] = [];
+  for (let i = after; i < events.length && found.length < limit; i++) {
+    if (types === undefined || types.includes(events[i]!.event.type)) found.push(events[i]!);
+  }
+  return found;
+}
+
+/** The stored answers in force among the keys. */
+export function findAnswers(
+  tables: MemoryTables,
+  keys: readonly { readonly scope: string; readonly key: string }[],
+  now: number,
+): readonly StoredAnswer[] {
+  return keys
+    .map(({ scope, key }) => tables.answers.get(compositeKey(scope, key)))
+    .filter((text) => text !== undefined)
+    .map((text): StoredAnswer => JSON.parse(text))
+    .filter((answer) => answer.expiresAt >= now);
+}
+
+/** Rows of a read model by key. */
+export function loadRows(
+  tables: MemoryTables,
+  table: TableDefinition,
+  keys: readonly (readonly (string | number)[])[],
+): readonly Row[] {
+  const rows = tables.rows.get(table.name);
+  return keys
+    .map((key) => rows?.get(compositeKey(...key)))
+    .filter((text) => text !== undefined)
+    .map((text): Row => JSON.parse(text));
+}
