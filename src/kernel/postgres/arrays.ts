@@ -1,3 +1,4 @@
+import { DataError } from '../core/errors.ts';
 import type { ColumnType } from '../core/table.ts';
 
 /**
@@ -23,8 +24,16 @@ interface Codec {
 const CODECS: Readonly<Record<ColumnType | 'bytea' | 'smallint', Codec>> = {
   uuid: { oid: 2950, width: 16, write: (buffer, at, value: string) => writeUuid(buffer, at, value) },
   bigint: { oid: 20, width: 8, write: (buffer, at, value: number) => writeInt64(buffer, at, value) },
-  integer: { oid: 23, width: 4, write: (buffer, at, value: number) => void buffer.writeInt32BE(value, at) },
-  smallint: { oid: 21, width: 2, write: (buffer, at, value: number) => void buffer.writeInt16BE(value, at) },
+  integer: {
+    oid: 23,
+    width: 4,
+    write: (buffer, at, value: number) => void buffer.writeInt32BE(whole(value, 0x7fff_ffff), at),
+  },
+  smallint: {
+    oid: 21,
+    width: 2,
+    write: (buffer, at, value: number) => void buffer.writeInt16BE(whole(value, 0x7fff), at),
+  },
   boolean: { oid: 16, width: 1, write: (buffer, at, value: boolean) => void buffer.writeUInt8(value ? 1 : 0, at) },
   timestamptz: {
     oid: 1184,
@@ -44,7 +53,10 @@ const CODECS: Readonly<Record<ColumnType | 'bytea' | 'smallint', Codec>> = {
 /** The kinds of array that can be encoded; `bytea` elements are hashes, 64 hex digits; `jsonb` strings are JSON text. */
 export type ArrayType = keyof typeof CODECS;
 
-/** One column of a batch as a binary array parameter. Null and undefined become NULL. */
+/**
+ * One column of a batch as a binary array parameter. Null and undefined become NULL.
+ * @throws DataError when a value is not of the type
+ */
 export function encodeArray(type: ArrayType, values: readonly unknown[]): Buffer {
   const codec = CODECS[type];
   const buffer = codec.width === undefined ? encodeTexts(codec, values) : encodeFixed(codec, codec.width, values);
@@ -97,16 +109,19 @@ function encodeTexts(codec: Codec, values: readonly unknown[]): Buffer {
 }
 
 function writeUuid(buffer: Buffer, at: number, uuid: string): void {
-  buffer.write(
-    uuid.slice(0, 8) + uuid.slice(9, 13) + uuid.slice(14, 18) + uuid.slice(19, 23) + uuid.slice(24),
-    at,
-    16,
-    'hex',
-  );
+  const hex = uuid.slice(0, 8) + uuid.slice(9, 13) + uuid.slice(14, 18) + uuid.slice(19, 23) + uuid.slice(24);
+  if (buffer.write(hex, at, 16, 'hex') !== 16)
+    throw new DataError(`${JSON.stringify(uuid.slice(0, 50))} is not a UUID`);
 }
 
 function writeInt64(buffer: Buffer, at: number, value: number): void {
-  const high = Math.floor(value / 0x1_0000_0000);
+  const high = Math.floor(whole(value, Number.MAX_SAFE_INTEGER) / 0x1_0000_0000);
   buffer.writeInt32BE(high, at);
   buffer.writeUInt32BE(value - high * 0x1_0000_0000, at + 4);
+}
+
+/** Buffers write what is left of a value that does not fit, without a word. */
+function whole(value: number, max: number): number {
+  if (!Number.isInteger(value) || Math.abs(value) > max) throw new DataError(`${value} is not an integer up to ${max}`);
+  return value;
 }

@@ -1,3 +1,4 @@
+import pg from 'pg';
 import { ConflictError, DataError, MembershipLostError, toError, UnavailableError } from '../core/errors.ts';
 
 /** SQLSTATEs of our own, raised by functions in the migrations. */
@@ -13,13 +14,15 @@ const NO_PARTITION = '23514';
 
 /** Deadlock and serialization failure: the transaction may simply be made again. */
 const ROLLBACK_CLASS = '40';
-/** Classes that pass by waiting: connection, resources, operator intervention, system errors, locks, read-only. */
-const WAITABLE = ['08', '53', '57', '58', '55', '25'];
+/** Classes that tell of the values sent: cardinality, data, constraints, limits, raised by a function. */
+const DATA = ['21', '22', '23', '54', 'P0'];
 
-/** The SQLSTATE of a driver error, or undefined when it is of another kind (a cut socket, a time-out). */
+/**
+ * The SQLSTATE of a driver error, or undefined when it is of another kind (a cut socket, a time-out). The codes of such
+ * errors can look like one: EPIPE.
+ */
 export function sqlStateOf(cause: unknown): string | undefined {
-  const code = (cause as { code?: unknown } | null)?.code;
-  return typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) ? code : undefined;
+  return cause instanceof pg.DatabaseError ? cause.code : undefined;
 }
 
 /** A partition for the row's month does not exist yet. */
@@ -29,7 +32,8 @@ export function isMissingPartition(cause: unknown): boolean {
 
 /**
  * A driver error as one of the kernel's: conflict (decide again), unavailable (wait) or data (never). What has no
- * SQLSTATE comes from the socket, so the server is out of reach.
+ * SQLSTATE comes from the socket, so the server is out of reach. A fault for which no value is to blame (a missing table,
+ * a damaged page) counts as unavailable too: nothing may be given up for it.
  */
 export function translate(cause: unknown): Error {
   const error = toError(cause);
@@ -41,8 +45,8 @@ export function translate(cause: unknown): Error {
   if (state === UNIQUE_VIOLATION || state.startsWith(ROLLBACK_CLASS) || Object.values<string>(RAISED).includes(state)) {
     return new ConflictError(error.message, { cause });
   }
-  if (WAITABLE.some((prefix) => state.startsWith(prefix))) {
-    return new UnavailableError(`PostgreSQL cannot serve now (${state}: ${error.message})`, { cause });
+  if (DATA.some((prefix) => state.startsWith(prefix))) {
+    return new DataError(`PostgreSQL refused (${state}: ${error.message})`, { cause });
   }
-  return new DataError(`PostgreSQL refused (${state}: ${error.message})`, { cause });
+  return new UnavailableError(`PostgreSQL cannot serve now (${state}: ${error.message})`, { cause });
 }
