@@ -50,12 +50,14 @@ export interface Consumer {
   readonly needsCare: boolean;
   /** Between two batches: exchanges partitions and reads the log. */
   maintain(): Promise<void>;
+  /** How far everything taken goes. A batch without new messages carries it too: it is what proves the membership. */
+  readonly progress: Progress;
   /** Progress that is not saved yet although nothing is under way; undefined when there is none. */
   idleProgress(): Progress | undefined;
   /** Says "alive" and looks who else is; to be called about every second. */
   heartbeat(): Promise<void>;
   placeOf(event: RecordedEvent): Place | undefined;
-  /** Events of the log that are not handled yet, its own types and others alike. */
+  /** Events of the log that are not handled yet, its own types and others alike; 0 for a member that only stands by. */
   lag(): Promise<number>;
   readonly owned: readonly PartitionRef[];
   /** Called whenever there may be something to take. */
@@ -85,6 +87,7 @@ export function createConsumer(settings: ConsumerSettings, ports: Ports): Consum
   let view: GroupView | undefined;
   let behind = true;
   let fetching = false;
+  let woken = false;
   let early: Committed[] = [];
   let ready: () => void = () => undefined;
   let unsubscribe: () => void = () => undefined;
@@ -140,11 +143,12 @@ export function createConsumer(settings: ConsumerSettings, ports: Ports): Consum
 
   const fetch = async (): Promise<void> => {
     behind = false;
+    woken = false;
     fetching = true;
     try {
       const page = await store.readLog(inbox.fetched, { types: settings.types, limit: settings.fetchSize });
       inbox.add(page.events, page.next);
-      behind = !page.atEnd;
+      behind = woken || !page.atEnd;
     } catch (cause) {
       behind = true;
       throw cause;
@@ -175,6 +179,7 @@ export function createConsumer(settings: ConsumerSettings, ports: Ports): Consum
     start: async () => {
       unsubscribe = tail.subscribe(accept, () => {
         behind = true;
+        woken = true;
         ready();
       });
       await join();
@@ -191,7 +196,7 @@ export function createConsumer(settings: ConsumerSettings, ports: Ports): Consum
     },
     rewind: async (membershipLost) => {
       if (membershipLost) return join();
-      own({ ...ownership, progress: await groups.progress(settings.name, member) });
+      own(await groups.exchange(settings.name, member, [], []));
     },
     get pending() {
       return inbox.size;
@@ -203,6 +208,9 @@ export function createConsumer(settings: ConsumerSettings, ports: Ports): Consum
       if (view !== undefined) await rebalance();
       if (behind && ownership.owned.length > 0 && inbox.size < settings.maxInbox) await fetch();
     },
+    get progress() {
+      return progressAt(inbox.position);
+    },
     idleProgress: () => {
       const position = inbox.position;
       return inbox.size > 0 || distance(saved, position) === 0 ? undefined : progressAt(position);
@@ -213,7 +221,7 @@ export function createConsumer(settings: ConsumerSettings, ports: Ports): Consum
       else view = undefined;
     },
     placeOf: (event) => placeOf(topology, event),
-    lag: async () => distance(saved, await store.head()),
+    lag: async () => (ownership.owned.length === 0 ? 0 : distance(saved, await store.head())),
     get owned() {
       return ownership.owned;
     },

@@ -1,4 +1,4 @@
-import { distance, earlier, LOG_START, type LogPosition } from '../core/log-position.ts';
+import { distance, earlier, LOG_START, type LogPosition, later } from '../core/log-position.ts';
 
 /** One partition of one topic. */
 export interface PartitionRef {
@@ -39,9 +39,10 @@ export interface Ownership {
 /** A partition and where its next owner has to go on. */
 export type StandingPartition = PartitionRef & { readonly progress: LogPosition };
 
-/** Where a partition of the member stands. */
+/** Where a partition of the member stands. The cursor may have passed, in some chains, what was ahead of it. */
 export function standing(progress: MemberProgress, ref: PartitionRef): LogPosition {
-  return progress.ahead[partitionName(ref)] ?? progress.cursor;
+  const ahead = progress.ahead[partitionName(ref)];
+  return ahead === undefined ? progress.cursor : later(ahead, progress.cursor);
 }
 
 /** The progress of a member that owns exactly these partitions: the cursor is the earliest of them. */
@@ -63,7 +64,8 @@ export interface GroupStore {
   /** Says "alive", puts out the members that did not for `leaseMs` (their partitions go free where they stood), and looks. */
   heartbeat(consumer: string, member: string, leaseMs: number): Promise<GroupView>;
   /**
-   * Gives partitions back where they stand by the progress saved last, and takes those that are free.
+   * Gives partitions back where they stand by the progress saved last (see `Commit.progress`), and takes those that are
+   * free. With neither, it tells what the member owns by the store.
    * @returns what the member owns now, and its progress, which is saved
    * @throws MembershipLostError when this member was put out
    */
@@ -73,8 +75,6 @@ export interface GroupStore {
     release: readonly PartitionRef[],
     acquire: readonly PartitionRef[],
   ): Promise<Ownership>;
-  /** The progress saved last (see `Commit.progress`). @throws MembershipLostError */
-  progress(consumer: string, member: string): Promise<MemberProgress>;
   /** Leaves; the partitions must have been given back. */
   leave(consumer: string, member: string): Promise<void>;
 }

@@ -32,8 +32,18 @@ export interface Place {
 export function placeOf(topology: Topology, event: RecordedEvent): Place | undefined {
   const route = topology.routes.get(event.type);
   if (route === undefined) return undefined;
-  const key = route.key(event);
+  const key = keyOf(route, event);
   return { topic: route.topic, partition: partitionOf(topology, route.topic, key), key };
+}
+
+/** A malformed event may lack its key; its stream then stands for it, so that it still has one place. */
+function keyOf(route: Route, event: RecordedEvent): string {
+  try {
+    const key: unknown = route.key(event);
+    return typeof key === 'string' ? key : event.aggregateId;
+  } catch {
+    return event.aggregateId;
+  }
 }
 
 /** The partition of a key: CRC-32 of its UTF-8 bytes, modulo the topic's partitions. */

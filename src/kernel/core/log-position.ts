@@ -23,6 +23,16 @@ export function earlier(a: LogPosition, b: LogPosition): LogPosition {
   return result;
 }
 
+/** The later of the two in every chain: what is handled when both are. */
+export function later(a: LogPosition, b: LogPosition): LogPosition {
+  const result: Record<number, number> = { ...a };
+  for (const key of Object.keys(b)) {
+    const chain = Number(key);
+    result[chain] = Math.max(b[chain]!, positionIn(a, chain));
+  }
+  return result;
+}
+
 /** How many events lie between the two: the lag of a reader at `behind` when the log's end is `ahead`. */
 export function distance(behind: LogPosition, ahead: LogPosition): number {
   let total = 0;

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import type { PartitionRef } from '../bus/group.ts';
 import type { Place } from '../bus/topology.ts';
 import type { Clock } from '../core/clock.ts';
 import { DataError } from '../core/errors.ts';
@@ -27,8 +28,8 @@ export interface RetryingMessage {
 
 /** Reads the messages that wait for another attempt; writes are part of the batch's commit. */
 export interface FailureStore {
-  /** Those of a consumer, in the order in which they came. */
-  retrying(consumer: string, limit: number): Promise<readonly RetryingMessage[]>;
+  /** Those of a consumer's partitions, in the order in which they came: the first `limit`. */
+  retrying(consumer: string, partitions: readonly PartitionRef[], limit: number): Promise<readonly RetryingMessage[]>;
 }
 
 /** What is noted of a message that failed: its next attempt, or none when it is dead. */
@@ -51,11 +52,16 @@ export function describeFailure(
     dlqTopic: context.dlqTopic,
     event: message.event,
     attempts,
-    error: error.message.slice(0, MAX_ERROR_LENGTH),
+    error: storable(error.message),
     fingerprint: fingerprintOf(context.consumer, message.event.type, error),
     failedAt: now,
     ...(!dead && { retryAt }),
   };
+}
+
+/** A text that jsonb takes: the note of a failure must not be refused itself. */
+function storable(text: string): string {
+  return text.slice(0, MAX_ERROR_LENGTH).toWellFormed().replaceAll('\u0000', '\ufffd');
 }
 
 /** A message that waits behind an earlier one of its key: order is kept, and it has made no attempt of its own. */

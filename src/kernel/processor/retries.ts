@@ -1,13 +1,22 @@
 import type { Consumer } from '../bus/consumer.ts';
-import { partitionName } from '../bus/group.ts';
 import type { Place } from '../bus/topology.ts';
 import type { Clock } from '../core/clock.ts';
 import type { FailureStore, RetryingMessage } from './failures.ts';
 
-/** The messages of our partitions that wait for another attempt; a key with one of them waiting is blocked. */
+/**
+ * The messages of our partitions that wait for another attempt; a key with one of them waiting is blocked. It is due when
+ * its time has come, or when it only waited behind another.
+ */
 export interface Retries {
   /** Reads them anew; to be called about every second and when partitions changed. */
   refresh(): Promise<void>;
+  /** True when `takeDue` has something to give. */
+  readonly due: boolean;
+  /**
+   * True when more messages may wait than are looked at. Which keys are blocked is then not known: no new message may be
+   * handled until fewer wait.
+   */
+  readonly full: boolean;
   /** The first message of each key whose time has come. */
   takeDue(max: number): readonly RetryingMessage[];
   /** When the key's first message is tried again, or undefined when nothing of the key waits. */
@@ -26,6 +35,9 @@ export function createRetries(
   maxWaiting: number,
 ): Retries {
   let byKey = new Map<string, RetryingMessage[]>();
+  let full = false;
+
+  const isDue = (first: RetryingMessage, now: number): boolean => first.retryAt <= now || first.attempts === 0;
 
   const add = (map: Map<string, RetryingMessage[]>, message: RetryingMessage): void => {
     const name = keyName(message.place);
@@ -43,19 +55,26 @@ export function createRetries(
 
   return {
     refresh: async () => {
-      const owned = new Set(consumer.owned.map(partitionName));
       const next = new Map<string, RetryingMessage[]>();
-      for (const message of await failures.retrying(consumerName, maxWaiting)) {
-        if (owned.has(partitionName(message.place))) add(next, message);
-      }
+      const waiting = await failures.retrying(consumerName, consumer.owned, maxWaiting);
+      for (const message of waiting) add(next, message);
+      full = waiting.length >= maxWaiting;
       byKey = next;
+    },
+    get due() {
+      const now = clock.now();
+      for (const [first] of byKey.values()) if (isDue(first!, now)) return true;
+      return false;
+    },
+    get full() {
+      return full;
     },
     takeDue: (max) => {
       const now = clock.now();
       const due: RetryingMessage[] = [];
       for (const [first] of byKey.values()) {
         if (due.length >= max) break;
-        if (first !== undefined && (first.retryAt <= now || first.attempts === 0)) due.push(first);
+        if (isDue(first!, now)) due.push(first!);
       }
       return due;
     },

@@ -39,7 +39,6 @@ export function createPostgresGroupStore(pool: Pool): GroupStore {
     },
     exchange: (consumer, member, release, acquire) =>
       pool.transaction((sql) => exchange(sql, consumer, member, release, acquire)),
-    progress: (consumer, member) => readProgress(pool, consumer, member),
     leave: async (consumer, member) => {
       await pool.query('DELETE FROM bus_members WHERE consumer = $1 AND member = $2', [consumer, member]);
     },
@@ -137,7 +136,8 @@ async function readProgress(sql: Sql, consumer: string, member: string): Promise
   return rows[0].progress;
 }
 
-function refArrays(partitions: readonly PartitionRef[]): [Buffer, Buffer] {
+/** Partitions as two array parameters: topics and numbers. */
+export function refArrays(partitions: readonly PartitionRef[]): [Buffer, Buffer] {
   return [
     encodeArray(
       'text',

@@ -32,6 +32,7 @@ END $$;
 -- Messages that could not be handled. `retrying`: tried again by itself at retry_at; `open`: a dead letter, for an operator.
 CREATE TABLE error_log (
   id             uuid        PRIMARY KEY DEFAULT gen_random_uuid(),
+  arrival        bigint      NOT NULL GENERATED ALWAYS AS IDENTITY,
   consumer       text        NOT NULL,
   event_id       uuid        NOT NULL,
   dlq_topic      text        NOT NULL,
@@ -51,5 +52,6 @@ CREATE TABLE error_log (
   resolved_by    text,
   UNIQUE (consumer, event_id)
 );
-CREATE INDEX error_log_retrying ON error_log (consumer, retry_at) WHERE status = 'retrying';
+COMMENT ON COLUMN error_log.arrival IS 'The order in which messages came to be here: those of one key are tried in it.';
+CREATE INDEX error_log_retrying ON error_log (consumer, arrival) WHERE status = 'retrying';
 CREATE INDEX error_log_by_fingerprint ON error_log (fingerprint, last_seen);
