@@ -40,7 +40,7 @@ export interface BatchPorts {
   readonly random: () => number;
   readonly snapshotEvery: number;
   /** Messages that the store refused when they stood alone, by event id: their failure is what remains to be noted. */
-  readonly poisoned: Map<string, DataError>;
+  readonly poisoned: Map<string, Error>;
 }
 
 /** A batch that is decided, and what to do once it is committed. */
@@ -248,10 +248,12 @@ function decideMessage(
     traceId: traceIdOf(event.metadata.traceparent),
   };
   try {
-    for (const reaction of reactions) {
-      const [result] = decision.decide([reaction], cause, earlier.get(reaction));
-      if (!result!.ok) return new DataError(`refused: ${result!.refusal.code}: ${result!.refusal.message}`);
-    }
+    decision.attempt(reactions, () => {
+      for (const reaction of reactions) {
+        const [result] = decision.decide([reaction], cause, earlier.get(reaction));
+        if (!result!.ok) throw new DataError(`refused: ${result!.refusal.code}: ${result!.refusal.message}`);
+      }
+    });
     return undefined;
   } catch (error) {
     return toError(error);
@@ -276,7 +278,7 @@ function decideRequest(
     traceId: request.traceId,
   };
   try {
-    const answered = request.answer(decision.decide(request.commands, cause));
+    const answered = decision.attempt(request.commands, () => request.answer(decision.decide(request.commands, cause)));
     for (const key of keys) into.push({ ...key, answer: answered });
     return { item, executed: { answer: answered, replayed: false } };
   } catch (error) {
@@ -304,16 +306,12 @@ function contextOf(ports: BatchPorts) {
 }
 
 function failureOf(item: MessageItem, error: Error, ports: BatchPorts): Failure {
-  return { item, error, place: item.retry?.place ?? safePlace(item.event, ports.consumer) };
+  return { item, error, place: item.retry?.place ?? ports.consumer.placeOf(item.event) ?? offTopic(item.event) };
 }
 
-/** The key of a malformed message may itself be missing; it then stands for itself alone. */
-function safePlace(event: RecordedEvent, consumer: Consumer): Place {
-  try {
-    return consumer.placeOf(event) ?? { topic: 'log', partition: 0, key: event.id };
-  } catch {
-    return { topic: 'log', partition: 0, key: event.id };
-  }
+/** A message of a type that is on no topic stands for itself alone. */
+function offTopic(event: RecordedEvent): Place {
+  return { topic: 'log', partition: 0, key: event.id };
 }
 
 function describe(failure: Failure, ports: BatchPorts): FailedMessage {

@@ -28,14 +28,17 @@ export interface BatchDecision {
   has(ref: StreamRef): boolean;
   /** Gives the batch the state that a stream has now. */
   enter(state: StreamState): void;
+  /** Runs `work`, which decides commands for these streams; when it throws, nothing that it decided stays in the batch. */
+  attempt<T>(commands: readonly StreamCommand[], work: () => T): T;
   /**
-   * Decides the commands in order. When one throws, none of them leaves a trace in the batch.
+   * Decides the commands in order, inside an `attempt`.
    * @throws DataError when a decided event does not fit its schema; and what a decider throws
    */
   decide(commands: readonly StreamCommand[], cause: Cause, earlier?: RecordedEvent): readonly CommandResult[];
   readonly events: readonly RecordedEvent[];
   /** The streams that were entered. */
   touched(): readonly StreamRef[];
+  /** By stream, in the order of their names: transactions that append to the same streams meet them in the same order. */
   appends(): readonly StreamAppend[];
   /** Snapshots of the streams that pass a multiple of `every` events. */
   snapshots(every: number): readonly Snapshot[];
@@ -113,22 +116,21 @@ export function createBatchDecision({ clock, ids, definitions }: Ports): BatchDe
     events,
     has: (ref) => entries.has(keyOf(ref)),
     enter: (state) => void entries.set(keyOf(state.ref), { before: state, state: state.state, events: [] }),
-    decide: (commands, cause, earlier) => {
+    attempt: (commands, work) => {
       const restore = savepoint(commands);
       try {
-        return commands.map((command) => decideOne(command, cause, earlier));
+        return work();
       } catch (cause) {
         restore();
         throw cause;
       }
     },
+    decide: (commands, cause, earlier) => commands.map((command) => decideOne(command, cause, earlier)),
     touched: () => [...entries.values()].map((entry) => entry.before.ref),
     appends: () => {
-      const appends: StreamAppend[] = [];
-      for (const { before, events: added } of entries.values()) {
-        if (added.length > 0) appends.push(toAppend(before, added));
-      }
-      return appends;
+      const changed = [...entries].filter(([, entry]) => entry.events.length > 0);
+      changed.sort(([a], [b]) => (a < b ? -1 : 1));
+      return changed.map(([, entry]) => toAppend(entry.before, entry.events));
     },
     snapshots: (every) => {
       const snapshots: Snapshot[] = [];

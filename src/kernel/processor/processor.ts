@@ -3,7 +3,6 @@ import type { Tail } from '../bus/tail.ts';
 import type { Clock } from '../core/clock.ts';
 import {
   ConflictError,
-  DataError,
   MembershipLostError,
   RequestError,
   toError,
@@ -89,7 +88,7 @@ const RETRY_AFTER_SECONDS = 1;
  *
  *   gather → decide → commit → settle → gather …
  *     conflict: forget the states, load, decide again
- *     data refused: hand the items out one by one, until the one that is refused stands alone; it fails, the others go on
+ *     data refused, a defect: hand the items out one by one, until the culprit stands alone; it fails, the others go on
  *     unavailable: requests are told so, messages stay in the log; wait, forget everything, go on from the saved progress
  *     membership lost: join anew, go on from what the group says
  */
@@ -102,7 +101,7 @@ export function createProcessor(
   const states = createStateCache(store, service.deciders, settings.maxCachedStreams);
   const inline = createInlineProjections(service.inline, store, settings.maxCachedRows);
   const retries = createRetries(service.name, consumer, ports.failures, clock, settings.maxWaitingRetries);
-  const poisoned = new Map<string, DataError>();
+  const poisoned = new Map<string, Error>();
   const definitions = new Map(service.produces.map((definition) => [definition.type, definition]));
   const batchPorts: BatchPorts = {
     ...ports,
@@ -125,7 +124,9 @@ export function createProcessor(
   let finished: Promise<void> = Promise.resolve();
   let timer: NodeJS.Timeout | undefined;
 
-  const hasWork = (): boolean => queue.length > 0 || consumer.pending > 0 || consumer.needsCare || refreshDue;
+  const hasMessages = (): boolean => retries.due || (consumer.pending > 0 && !retries.full);
+
+  const hasWork = (): boolean => queue.length > 0 || hasMessages() || consumer.needsCare || refreshDue;
 
   const waitForWork = async (): Promise<void> => {
     if (hasWork() || stopping) return;
@@ -137,13 +138,14 @@ export function createProcessor(
   const gather = (): { items: Item[]; progress: Progress | undefined } => {
     const most = oneByOne > 0 ? 1 : settings.maxBatchMessages;
     const due = retries.takeDue(most).map((retry): MessageItem => ({ kind: 'message', event: retry.event, retry }));
-    if (oneByOne > 0 && due.length > 0) return { items: due, progress: undefined };
-    const taken = consumer.take(most);
+    if (oneByOne > 0 && due.length > 0) return { items: due, progress: consumer.progress };
+    const taken = retries.full ? undefined : consumer.take(most);
     const messages = (taken?.events ?? []).map((event): MessageItem => ({ kind: 'message', event }));
     const items: Item[] = [...due, ...messages];
     if (oneByOne === 0 || items.length === 0)
       items.push(...queue.splice(0, oneByOne > 0 ? 1 : settings.maxBatchRequests));
-    return { items, progress: items.length > 0 ? taken?.progress : undefined };
+    if (items.length === 0) return { items, progress: undefined };
+    return { items, progress: taken?.progress ?? (due.length > 0 ? consumer.progress : undefined) };
   };
 
   const commitPrepared = async (prepared: PreparedBatch): Promise<Committed> => {
@@ -216,18 +218,22 @@ export function createProcessor(
       queue.unshift(...requestsOf(items));
       return restart(true);
     }
-    if (error instanceof DataError) return isolate(items, error);
-    if (!(error instanceof UnavailableError))
-      log.error({ service: service.name, error }, 'a batch failed unexpectedly');
-    else log.warn({ service: service.name, error }, 'the store is out of reach; waiting for it');
+    if (items.length > 0 && !(error instanceof UnavailableError)) return isolate(items, error);
+    if (error instanceof ConflictError) return restart(false);
+    if (error instanceof UnavailableError)
+      log.warn({ service: service.name, error }, 'the store is out of reach; waiting for it');
+    else log.error({ service: service.name, error }, 'cannot go on; trying again');
     available = false;
     failRequests(requestsOf(items), unavailable(error));
     failRequests(queue.splice(0), unavailable(error));
+    await pause();
     await restart(false);
+    // What was committed meanwhile, with the answer lost, was handed on to nobody.
+    tail.wake();
   };
 
-  /** Something in the batch is refused for good: hand its items out again, one at a time. */
-  const isolate = async (items: readonly Item[], error: DataError): Promise<void> => {
+  /** Something in the batch is refused, or a defect shows in it: hand its items out again, one at a time. */
+  const isolate = async (items: readonly Item[], error: Error): Promise<void> => {
     const [only] = items;
     if (items.length === 1 && only!.kind === 'request') {
       only!.reject(error);
@@ -252,6 +258,7 @@ export function createProcessor(
       try {
         await writer.recover();
         await consumer.rewind(membershipLost);
+        membershipLost = false;
         await retries.refresh();
         available = true;
         return;
@@ -260,9 +267,18 @@ export function createProcessor(
         else if (!(cause instanceof UnavailableError))
           log.error({ service: service.name, error: toError(cause) }, 'cannot go on yet');
         failRequests(queue.splice(0), unavailable(toError(cause)));
-        await new Promise((resolve) => setTimeout(resolve, RECOVERY_PAUSE_MS));
+        await pause();
       }
     }
+  };
+
+  const pause = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, RECOVERY_PAUSE_MS));
+
+  /** Exchanges partitions and reads the log. What waits of new partitions must be known before their messages are taken. */
+  const maintain = async (): Promise<void> => {
+    const before = consumer.owned;
+    await consumer.maintain();
+    if (consumer.owned !== before) await retries.refresh();
   };
 
   const step = async (): Promise<void> => {
@@ -272,12 +288,13 @@ export function createProcessor(
         refreshDue = false;
         await retries.refresh();
       }
-      if (consumer.needsCare) await consumer.maintain();
+      if (consumer.needsCare) await maintain();
       const gathered = gather();
       items = gathered.items;
       if (items.length > 0) await handle(items, gathered.progress);
       else await saveIdleProgress();
-      if (oneByOne > 0) oneByOne = items.length === 0 ? 0 : oneByOne - 1;
+      if (items.length > 0 && oneByOne > 0) oneByOne -= 1;
+      else if (!hasMessages()) oneByOne = 0;
     } catch (cause) {
       await recover(items, cause);
     }

@@ -95,13 +95,20 @@ export function createFollower(
       );
     fold.clear();
     await pause(RECOVERY_PAUSE_MS);
-    try {
-      await writer.recover();
-      await consumer.rewind(cause instanceof MembershipLostError);
-    } catch (again) {
-      log.warn({ projection: name, error: toError(again) }, 'the read model cannot go on yet');
-      if (again instanceof MembershipLostError)
-        await consumer.rewind(true).catch((error: Error) => log.warn({ projection: name, error }, 'cannot join yet'));
+    await restart(cause instanceof MembershipLostError);
+  };
+
+  /** What was taken is lost here until the consumer is rewound: nothing else may be taken before. */
+  const restart = async (membershipLost: boolean): Promise<void> => {
+    while (!stopping) {
+      try {
+        await writer.recover();
+        return await consumer.rewind(membershipLost);
+      } catch (again) {
+        log.warn({ projection: name, error: toError(again) }, 'the read model cannot go on yet');
+        membershipLost ||= again instanceof MembershipLostError;
+        await pause(RECOVERY_PAUSE_MS);
+      }
     }
   };
 
