@@ -1,0 +1,85 @@
+import { join } from 'node:path';
+import { describe, type TestContext } from 'node:test';
+import type { GroupStore } from '#kernel/bus/group.ts';
+import { createMemoryFailureStore } from '#kernel/bus/memory/failure-store.ts';
+import { createMemoryGroupStore } from '#kernel/bus/memory/group-store.ts';
+import { createPostgresFailureStore } from '#kernel/bus/postgres/failure-store.ts';
+import { createPostgresGroupStore } from '#kernel/bus/postgres/group-store.ts';
+import type { Clock } from '#kernel/core/clock.ts';
+import { createMemoryStore } from '#kernel/event-store/memory/store.ts';
+import { createMemoryTables } from '#kernel/event-store/memory/tables.ts';
+import { createPostgresStore } from '#kernel/event-store/postgres/store.ts';
+import type { Store } from '#kernel/event-store/store.ts';
+import { migrate } from '#kernel/postgres/migrator.ts';
+import { createPool, type Pool } from '#kernel/postgres/pool.ts';
+import type { FailureStore } from '#kernel/processor/failures.ts';
+import { createManualClock, type ManualClock } from './manual-clock.ts';
+import { createDatabase } from './postgres.ts';
+import { TOY_TABLES } from './toy-tables.ts';
+
+const MIGRATIONS = join(import.meta.dirname, '../../src/kernel/postgres/migrations');
+const STATEMENT_TIMEOUT_MS = 20_000;
+const RESOLVE_TIMEOUT_MS = 5_000;
+
+/** Where the kernel keeps things: an empty one for each test. */
+export interface Backend {
+  readonly store: Store;
+  readonly groups: GroupStore;
+  readonly failures: FailureStore;
+  readonly clock: ManualClock;
+  /** Another process's view of the same data, with a clock of its own. */
+  storeWith(clock: Clock): Store;
+}
+
+/** A PostgreSQL database with the kernel's tables and those of the toy service. */
+export interface PostgresBackend extends Backend {
+  readonly url: string;
+  readonly pool: Pool;
+  /** The store of a process that reaches the database by another address, such as a proxy's. */
+  storeAt(url: string, instance: string, commitTimeoutMs?: number): Store;
+}
+
+export function openMemory(): Backend {
+  const clock = createManualClock();
+  const tables = createMemoryTables();
+  return {
+    store: createMemoryStore(clock, tables),
+    groups: createMemoryGroupStore(tables, clock),
+    failures: createMemoryFailureStore(tables),
+    clock,
+    storeWith: (other) => createMemoryStore(other, tables),
+  };
+}
+
+/** Opens an empty database, and closes it after the test. Writers must be closed by the test. */
+export async function openPostgres(t: TestContext): Promise<PostgresBackend> {
+  const url = await createDatabase();
+  const clock = createManualClock();
+  const settings = { url, applicationName: 'test', maxConnections: 6, statementTimeoutMs: STATEMENT_TIMEOUT_MS };
+  const pool = createPool(settings, (error) => t.diagnostic(`idle connection: ${error.message}`));
+  t.after(() => pool.close());
+  await migrate(pool, [{ scope: 'kernel', directory: MIGRATIONS }]);
+  await pool.query(TOY_TABLES);
+  const storeFor = (at: string, instance: string, by: Clock, commitTimeoutMs?: number): Store =>
+    createPostgresStore(
+      { url: at, instance, resolveTimeoutMs: RESOLVE_TIMEOUT_MS, ...(commitTimeoutMs && { commitTimeoutMs }) },
+      pool,
+      by,
+    );
+  return {
+    url,
+    pool,
+    store: storeFor(url, 'one', clock),
+    groups: createPostgresGroupStore(pool),
+    failures: createPostgresFailureStore(pool),
+    clock,
+    storeWith: (other) => storeFor(url, 'two', other),
+    storeAt: (at, instance, commitTimeoutMs) => storeFor(at, instance, clock, commitTimeoutMs),
+  };
+}
+
+/** Declares the tests of `body` once for each kind of backend: what they show must hold for all. */
+export function describeBackends(name: string, body: (open: (t: TestContext) => Promise<Backend>) => void): void {
+  describe(`${name}, in memory`, () => body(async () => openMemory()));
+  describe(`${name}, on PostgreSQL`, () => body(openPostgres));
+}
