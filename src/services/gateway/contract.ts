@@ -62,14 +62,17 @@ export const gatewayRefundAnswered = defineEvent({
   schema: Type.Object({ ...answer, refund_id: uuid() }, { additionalProperties: false }),
 });
 
-/** What an attempt left open: the gateway will tell later, nothing was taken so far, or nobody knows. */
-const ATTEMPT_OUTCOMES = ['pending', 'not_taken', 'unknown'] as const;
+/**
+ * What an attempt left open: the gateway will tell later, nothing was taken so far, or nobody knows. `asked_again` is no
+ * attempt: somebody wants the next one at once.
+ */
+const ATTEMPT_OUTCOMES = ['pending', 'not_taken', 'unknown', 'asked_again'] as const;
 export type AttemptOutcome = (typeof ATTEMPT_OUTCOMES)[number];
 
 export const gatewayAttemptRecorded = defineEvent({
   type: 'gateway.attempt.recorded',
   version: 1,
-  description: 'An attempt to charge, to refund or to look up decided nothing; when the next one is. Internal.',
+  description: 'A charge or refund is still open; when the gateway is asked next. Internal.',
   schema: Type.Object(
     {
       payment_id: uuid(),
@@ -77,7 +80,7 @@ export const gatewayAttemptRecorded = defineEvent({
       gateway: text('the provider'),
       outcome: oneOf(ATTEMPT_OUTCOMES),
       reason: text('a stable code: `gateway_unavailable`, `gateway_error`, `timeout`, `connection_lost`…'),
-      attempt: Type.Integer({ minimum: 1, description: 'attempts so far, this one included' }),
+      attempt: count('attempts so far that decided nothing, this one included'),
       calls: count('calls so far that may have moved money'),
       next_attempt_at: timestamp('when the gateway is asked again'),
       trace_id: traceId(),

@@ -196,6 +196,14 @@ describe('a charge', () => {
     assert.deepEqual(shortAfter(unknown(), unknown(), unknown(), nothingFound), ['FAILED gateway_timeout by gateway']);
   });
 
+  test('asked for again: it is due at once while it is open, and nothing else changes', () => {
+    const again: OperationCommand = { type: 'AskAgain', operation: charge };
+    assert.deepEqual(shortAfter(again), ['asked_again asked_again attempt 0 calls 0']);
+    assert.deepEqual(shortAfter(unknown(), again), ['asked_again asked_again attempt 1 calls 1']);
+    assert.deepEqual(shortAfter(unknown(), again, unknown()), ['unknown timeout attempt 2 calls 2']);
+    assert.deepEqual(shortAfter(answer(approved), again), []);
+  });
+
   test('refused for what it is: failed without having been sent', () => {
     const refused: OperationCommand = { type: 'RecordRefusal', operation: charge, reason: 'token_required' };
     assert.deepEqual(shortAfter(refused), ['FAILED token_required by gateway']);
@@ -244,6 +252,7 @@ describe('whatever happens, in whatever order', () => {
     unknown(),
     notTaken(true),
     notTaken(false),
+    { type: 'AskAgain', operation: charge },
     { type: 'RecordRefusal', operation: charge, reason: 'unknown_token' },
   );
 

@@ -70,8 +70,13 @@ export interface RecordFailure {
   readonly nextAttemptAt: number;
 }
 
-/** What an attempt at the gateway, or a webhook, brought. */
-export type OperationCommand = RecordAnswer | RecordRefusal | RecordFailure;
+/** The payment, or an operator, asks for it once more. */
+export interface AskAgain {
+  readonly type: 'AskAgain';
+  readonly operation: RequestedOperation;
+}
+
+export type OperationCommand = RecordAnswer | RecordRefusal | RecordFailure | AskAgain;
 
 export type OperationEvent = EventOf<
   typeof gatewayChargeSent | typeof gatewayChargeAnswered | typeof gatewayRefundAnswered | typeof gatewayAttemptRecorded
@@ -166,6 +171,11 @@ function decide(
       return notTaken(command, state, now, policy);
     case 'RecordUnknown':
       return unknown(command, state, now);
+    case 'AskAgain': {
+      const { attempts, calls } = state;
+      const attempt = { outcome: 'asked_again', reason: 'asked_again', attempt: attempts, calls } as const;
+      return [attemptRecorded(command.operation, attempt, now, now)];
+    }
   }
 }
 

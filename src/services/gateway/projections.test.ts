@@ -76,8 +76,9 @@ test('what the gateway will tell by itself is looked up when it does not', async
 
 test('asked again: an open charge is due at once, an answered one stays answered', async () => {
   const { platform, row, record, id } = withCharge();
-  const again = platform.charge({ id, attempt: 2 });
-  assert.equal(row().next_attempt_at, again.time);
+  platform.charge({ id, attempt: 2 });
+  assert.equal(row().next_attempt_at, platform.events.at(-1)?.time);
+  assert.equal(row().state, 'requested');
   await record({ type: 'RecordAnswer', answer: { ...ANSWER, status: 'succeeded' } });
   const answered = row();
   platform.charge({ id, attempt: 3 });

@@ -1,5 +1,5 @@
+import { DataError } from '#kernel/core/errors.ts';
 import type { PayloadOf, RecordedEvent } from '#kernel/core/event.ts';
-import { invariant } from '#kernel/core/invariant.ts';
 import type { RowProjection } from '#kernel/core/projection.ts';
 import type { TableDefinition } from '#kernel/core/table.ts';
 import { fromTimestamp } from '#kernel/core/timestamp.ts';
@@ -10,6 +10,7 @@ import type {
   gatewayAttemptRecorded,
   gatewayChargeAnswered,
   gatewayChargeSent,
+  OperationKind,
 } from './contract.ts';
 import type { RequestedOperation } from './decider.ts';
 import type { GatewayRequest } from './provider.ts';
@@ -22,7 +23,7 @@ import type { GatewaySettings } from './settings.ts';
  * - `unknown`: whether money was moved is not known
  * - `answered`: final
  */
-export type RowState = 'requested' | 'answered' | AttemptOutcome;
+export type RowState = 'requested' | 'answered' | Exclude<AttemptOutcome, 'asked_again'>;
 
 /** A charge or a refund at a gateway, as `gateway.operations` holds it. Times in milliseconds since 1970. */
 export interface OperationRow extends RequestedOperation, GatewayRequest, Readonly<Record<string, unknown>> {
@@ -86,14 +87,18 @@ export function createOperationProjection(settings: GatewaySettings): RowProject
       'gateway.charge.answered',
       'gateway.refund.answered',
     ],
-    key: ({ data }) => (data.refund_id === undefined ? [data.payment_id, 'charge'] : [data.refund_id, 'refund']),
+    key: (event) => (isRequest(event) && isRepeated(event) ? undefined : keyOf(event)),
     startsRow: () => false,
     evolve: (row, event) => {
-      if (isRequest(event)) return row === undefined ? requestedRow(event, settings) : askedAgain(row, event);
-      invariant(row !== undefined, `${event.type} follows the request of the charge or refund`);
+      if (isRequest(event)) return row ?? requestedRow(event, settings);
+      if (row === undefined) throw new DataError(`${event.type} came before the request of the charge or refund`);
       return { ...row, ...changes(row, event, settings), updated_at: event.time };
     },
   };
+}
+
+function keyOf({ data }: RecordedEvent): readonly [id: string, kind: OperationKind] {
+  return data.refund_id === undefined ? [data.payment_id, 'charge'] : [data.refund_id, 'refund'];
 }
 
 /** True for the messages that ask for a charge or a refund. */
@@ -101,7 +106,10 @@ export function isRequest(event: RecordedEvent): event is RecordedEvent<Requeste
   return event.type === 'gateway.charge.requested' || event.type === 'gateway.refund.requested';
 }
 
-/** True when the same charge or refund was asked for before: by an operator, or because no answer came in time. */
+/**
+ * True when the same charge or refund was asked for before: by an operator, or because no answer came in time. Such a
+ * request goes through the decider: rows are written by events of their stream only, whose order cannot be lost.
+ */
 export function isRepeated(event: RecordedEvent<Requested>): boolean {
   return (event.data.attempt ?? 1) > 1;
 }
@@ -132,11 +140,6 @@ export function requestedRow({ data, time }: RecordedEvent<Requested>, settings:
   };
 }
 
-/** What is open is due at once; what is answered stays so. */
-function askedAgain(row: OperationRow, { time }: RecordedEvent): OperationRow {
-  return row.state === 'answered' ? row : { ...row, next_attempt_at: time, updated_at: time };
-}
-
 function changes(
   row: OperationRow,
   { type, data, time }: RecordedEvent,
@@ -152,8 +155,11 @@ function changes(
       };
     }
     case 'gateway.attempt.recorded': {
-      const { outcome, attempt, calls, reason, next_attempt_at }: PayloadOf<typeof gatewayAttemptRecorded> = data;
-      return { state: outcome, attempts: attempt, calls, reason, next_attempt_at: fromTimestamp(next_attempt_at) };
+      const { outcome, attempt, calls, reason, ...recorded }: PayloadOf<typeof gatewayAttemptRecorded> = data;
+      const next_attempt_at = fromTimestamp(recorded.next_attempt_at);
+      return outcome === 'asked_again'
+        ? { next_attempt_at }
+        : { state: outcome, attempts: attempt, calls, reason, next_attempt_at };
     }
     default:
       return data.status === 'TIMEOUT' ? timedOut(row, data) : answered(data);

@@ -66,14 +66,15 @@ export function createTestPlatform(settings: GatewaySettings = QUICK): TestPlatf
   const events: RecordedEvent[] = [];
 
   function fold(event: RecordedEvent): void {
-    const key = projection.key(event)?.join('/') ?? '';
-    rows.set(key, projection.evolve(rows.get(key), event));
+    const key = projection.key(event)?.join('/');
+    if (key !== undefined) rows.set(key, projection.evolve(rows.get(key), event));
   }
 
   function consume(type: string, data: { payment_id: string; requested_at: string }): RecordedEvent {
     const event = recorded(type, data, 'payment', data.payment_id, 2, Date.parse(data.requested_at));
     fold(event);
-    platform.onCommitted([event]);
+    const results = (service.reactions[type]?.(event) ?? []).map(run);
+    platform.onCommitted([event, ...eventsOf(results)]);
     return event;
   }
 
@@ -104,7 +105,7 @@ export function createTestPlatform(settings: GatewaySettings = QUICK): TestPlatf
     const results = request.commands.map(run);
     const answer = request.answer(results);
     for (const key of request.keys ?? []) stored.set(nameOf(key), answer);
-    platform.onCommitted(results.flatMap((result) => (result.ok ? result.value.events : [])));
+    platform.onCommitted(eventsOf(results));
     return { answer, replayed: false };
   }
 
@@ -125,6 +126,10 @@ export function createTestPlatform(settings: GatewaySettings = QUICK): TestPlatf
     broken: undefined,
   };
   return platform;
+}
+
+function eventsOf(results: readonly CommandResult[]): readonly RecordedEvent[] {
+  return results.flatMap((result) => (result.ok ? result.value.events : []));
 }
 
 function nameOf({ scope, key }: AnswerKey): string {
