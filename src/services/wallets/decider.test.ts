@@ -142,11 +142,11 @@ const CASES: readonly Case[] = [
     pay(200, { attempt: 2 }),
     [moved('wallet.debited', 200, 500, 300)],
   ],
-  ['a first request that is too old', [open(), credit(500)], pay(200, { requestedAt: NOW - 15_001 }), []],
+  ['a first request that is too old', [open(), credit(500)], pay(200, { requestedAt: NOW - 5_001 }), []],
   [
     'a first request that is old',
     [open(), credit(500)],
-    pay(200, { requestedAt: NOW - 15_000 }),
+    pay(200, { requestedAt: NOW - 5_000 }),
     [moved('wallet.debited', 200, 500, 300)],
   ],
   [

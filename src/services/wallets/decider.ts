@@ -90,12 +90,13 @@ export type WalletCommand = OpenWallet | MoveMoney | DebitForPayment | CreditFor
 export interface WalletSettings {
   /**
    * A first request older than this (milliseconds) is left unanswered: it may have been set aside while its repetition
-   * was answered, and only repetitions look for what was answered before. The payment asks again by itself.
+   * was answered, and only repetitions look for earlier answers. The payment, which waits no longer than this before it
+   * asks again, loses nothing. So it must not exceed the payments' deadline of a debit.
    */
   readonly requestTtlMs: number;
 }
 
-export const DEFAULT_WALLET_SETTINGS: WalletSettings = { requestTtlMs: 15_000 };
+export const DEFAULT_WALLET_SETTINGS: WalletSettings = { requestTtlMs: 5_000 };
 
 const NO_WALLET: WalletState = {
   id: '',
