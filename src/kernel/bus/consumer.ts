@@ -115,8 +115,7 @@ export function createConsumer(settings: ConsumerSettings, ports: Ports): Consum
   };
 
   const isOurs = (event: RecordedEvent): boolean => {
-    const ahead = ownership.progress.ahead;
-    if (ownedNames.size === partitions.length && Object.keys(ahead).length === 0) return true;
+    const { ahead } = ownership.progress;
     const place = placeOf(topology, event) ?? LOG_PLACE;
     const name = partitionName(place);
     if (!ownedNames.has(name)) return false;
@@ -187,7 +186,9 @@ export function createConsumer(settings: ConsumerSettings, ports: Ports): Consum
     take: (max) => {
       const taken = inbox.take(max);
       if (taken === undefined) return undefined;
-      return { events: taken.events.filter(isOurs), progress: progressAt(taken.position) };
+      const { owned, progress } = ownership;
+      const allOurs = owned.length === partitions.length && Object.keys(progress.ahead).length === 0;
+      return { events: allOurs ? taken.events : taken.events.filter(isOurs), progress: progressAt(taken.position) };
     },
     confirm: (progress) => {
       const value = progress.value as MemberProgress;

@@ -84,19 +84,21 @@ export async function prepareBatch(
   const handled: MessageItem[] = [];
   const blockedNow = new Map<string, number>();
   for (const plan of planned) {
-    const place = ports.consumer.placeOf(plan.item.event);
-    const until =
-      place && plan.item.retry === undefined
-        ? (blockedNow.get(placeKey(place)) ?? ports.retries.blockedUntil(place))
-        : undefined;
+    const anythingWaits = blockedNow.size > 0 || !ports.retries.isEmpty;
+    const place = anythingWaits && plan.item.retry === undefined ? ports.consumer.placeOf(plan.item.event) : undefined;
+    const until = place && (blockedNow.get(placeKey(place)) ?? ports.retries.blockedUntil(place));
     if (until !== undefined) {
       parked.push({ item: plan.item, place: place!, until });
       continue;
     }
     const error = decideMessage(plan, decision, earlier);
-    if (error === undefined) handled.push(plan.item);
-    else failures.push(failureOf(plan.item, error, ports));
-    if (error !== undefined && place !== undefined) blockedNow.set(placeKey(place), ports.clock.now());
+    if (error === undefined) {
+      handled.push(plan.item);
+      continue;
+    }
+    const failure = failureOf(plan.item, error, ports);
+    failures.push(failure);
+    blockedNow.set(placeKey(failure.place), ports.clock.now());
   }
   const newAnswers: StoredAnswer[] = [];
   const settlements = requests.map((item) => decideRequest(item, decision, answers, newAnswers));

@@ -5,7 +5,7 @@ import { type EventDefinition, type EventMetadata, type RecordedEvent, tracepare
 import type { IdSource } from '../core/ids.ts';
 import type { Snapshot, StreamAppend, StreamRef } from '../event-store/store.ts';
 import type { CommandResult, StreamCommand } from './execute.ts';
-import { keyOf, type StreamState } from './states.ts';
+import type { StreamState } from './states.ts';
 
 /** What led to a command: its metadata go on into the events. */
 export interface Cause {
@@ -53,9 +53,13 @@ interface Ports {
 }
 
 export function createBatchDecision({ clock, ids, definitions }: Ports): BatchDecision {
-  const entries = new Map<string, Entry>();
+  const entries = new Map<string, Map<string, Entry>>();
   const events: RecordedEvent[] = [];
   const now = clock.now();
+
+  const find = (type: string, id: string): Entry | undefined => entries.get(type)?.get(id);
+  const allEntries = (): Entry[] => [...entries.values()].flatMap((ofType) => [...ofType.values()]);
+  const changed = (): Entry[] => allEntries().filter((entry) => entry.events.length > 0);
 
   const record = (entry: Entry, event: NewEvent, cause: Cause): RecordedEvent => {
     const definition = definitions.get(event.type);
@@ -79,7 +83,7 @@ export function createBatchDecision({ clock, ids, definitions }: Ports): BatchDe
   };
 
   const decideOne = (command: StreamCommand, cause: Cause, earlier: RecordedEvent | undefined): CommandResult => {
-    const entry = entries.get(keyOf({ type: command.aggregate, id: command.id }));
+    const entry = find(command.aggregate, command.id);
     if (entry === undefined) throw new Error(`the state of ${command.aggregate}/${command.id} was not loaded`);
     const { decider } = entry.before;
     const context = earlier === undefined ? { now } : { now, earlier };
@@ -99,7 +103,7 @@ export function createBatchDecision({ clock, ids, definitions }: Ports): BatchDe
   const savepoint = (commands: readonly StreamCommand[]): (() => void) => {
     const count = events.length;
     const saved = commands.map((command) => {
-      const entry = entries.get(keyOf({ type: command.aggregate, id: command.id }));
+      const entry = find(command.aggregate, command.id);
       return { entry, state: entry?.state, length: entry?.events.length ?? 0 };
     });
     return () => {
@@ -114,8 +118,13 @@ export function createBatchDecision({ clock, ids, definitions }: Ports): BatchDe
 
   return {
     events,
-    has: (ref) => entries.has(keyOf(ref)),
-    enter: (state) => void entries.set(keyOf(state.ref), { before: state, state: state.state, events: [] }),
+    has: (ref) => find(ref.type, ref.id) !== undefined,
+    enter: (state) => {
+      const { type, id } = state.ref;
+      let ofType = entries.get(type);
+      if (ofType === undefined) entries.set(type, (ofType = new Map()));
+      ofType.set(id, { before: state, state: state.state, events: [] });
+    },
     attempt: (commands, work) => {
       const restore = savepoint(commands);
       try {
@@ -126,15 +135,14 @@ export function createBatchDecision({ clock, ids, definitions }: Ports): BatchDe
       }
     },
     decide: (commands, cause, earlier) => commands.map((command) => decideOne(command, cause, earlier)),
-    touched: () => [...entries.values()].map((entry) => entry.before.ref),
-    appends: () => {
-      const changed = [...entries].filter(([, entry]) => entry.events.length > 0);
-      changed.sort(([a], [b]) => (a < b ? -1 : 1));
-      return changed.map(([, entry]) => toAppend(entry.before, entry.events));
-    },
+    touched: () => allEntries().map((entry) => entry.before.ref),
+    appends: () =>
+      changed()
+        .sort((a, b) => compareRefs(a.before.ref, b.before.ref))
+        .map((entry) => toAppend(entry.before, entry.events)),
     snapshots: (every) => {
       const snapshots: Snapshot[] = [];
-      for (const entry of entries.values()) {
+      for (const entry of changed()) {
         const position = entry.before.position + entry.events.length;
         if (Math.floor(position / every) === Math.floor(entry.before.position / every)) continue;
         const { ref, decider } = entry.before;
@@ -142,16 +150,20 @@ export function createBatchDecision({ clock, ids, definitions }: Ports): BatchDe
       }
       return snapshots;
     },
-    outcome: (month) => {
-      const states: StreamState[] = [];
-      for (const entry of entries.values()) {
-        if (entry.events.length === 0) continue;
-        const position = entry.before.position + entry.events.length;
-        states.push({ ...entry.before, state: entry.state, position, lastMonth: month });
-      }
-      return states;
-    },
+    outcome: (month) =>
+      changed().map(({ before, state, events: added }) => ({
+        ref: before.ref,
+        decider: before.decider,
+        state,
+        position: before.position + added.length,
+        lastMonth: month,
+      })),
   };
+}
+
+function compareRefs(a: StreamRef, b: StreamRef): number {
+  if (a.type !== b.type) return a.type < b.type ? -1 : 1;
+  return a.id < b.id ? -1 : 1;
 }
 
 function toAppend(before: StreamState, events: readonly RecordedEvent[]): StreamAppend {

@@ -30,7 +30,7 @@ export interface InlineProjections {
 /** @param maxRows how many rows of each read model are kept in memory at most */
 export function createInlineProjections(
   projections: readonly Projection[],
-  store: Store,
+  store: Pick<Store, 'loadRows'>,
   maxRows: number,
 ): InlineProjections {
   const rowProjections = projections.filter((projection) => projection.kind === 'rows');
@@ -93,7 +93,7 @@ async function presentRows(
   projection: RowProjection,
   touched: ReadonlyMap<string, Touched>,
   cache: LRUCache<string, CachedRow>,
-  store: Store,
+  store: Pick<Store, 'loadRows'>,
 ): Promise<ReadonlyMap<string, Row>> {
   const found = new Map<string, Row>();
   const missing: (readonly (string | number)[])[] = [];

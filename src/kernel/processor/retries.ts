@@ -19,6 +19,8 @@ export interface Retries {
   readonly full: boolean;
   /** The first message of each key whose time has come. */
   takeDue(max: number): readonly RetryingMessage[];
+  /** True when nothing waits: no key is blocked. */
+  readonly isEmpty: boolean;
   /** When the key's first message is tried again, or undefined when nothing of the key waits. */
   blockedUntil(place: Place): number | undefined;
   /** Notes what the batch just committed, before the next `refresh`. */
@@ -77,6 +79,9 @@ export function createRetries(
         if (isDue(first!, now)) due.push(first!);
       }
       return due;
+    },
+    get isEmpty() {
+      return byKey.size === 0;
     },
     blockedUntil: (place) => (byKey.size === 0 ? undefined : byKey.get(keyName(place))?.[0]?.retryAt),
     keep: (message) => {

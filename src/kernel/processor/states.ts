@@ -25,40 +25,46 @@ export interface StateCache {
   readonly counts: { hits: number; misses: number };
 }
 
-/** @param maxStreams how many states are kept at most */
+/** @param maxStreams how many states of each type are kept at most */
 export function createStateCache(store: Store, deciders: readonly Decider[], maxStreams: number): StateCache {
-  const byType = new Map(deciders.map((decider) => [decider.aggregate, decider]));
-  const cache = new LRUCache<string, StreamState>({ max: maxStreams });
+  const byType = new Map(
+    deciders.map((decider) => [
+      decider.aggregate,
+      { decider, cache: new LRUCache<string, StreamState>({ max: maxStreams }) },
+    ]),
+  );
   const counts = { hits: 0, misses: 0 };
 
-  const deciderOf = (ref: StreamRef): Decider => {
-    const decider = byType.get(ref.type);
-    if (decider === undefined) throw new Error(`no decider for streams of type ${ref.type}`);
-    return decider;
+  const of = (ref: StreamRef) => {
+    const found = byType.get(ref.type);
+    if (found === undefined) throw new Error(`no decider for streams of type ${ref.type}`);
+    return found;
   };
 
   return {
     counts,
     get: (ref) => {
-      const found = cache.get(keyOf(ref));
+      const found = of(ref).cache.get(ref.id);
       if (found === undefined) counts.misses += 1;
       else counts.hits += 1;
       return found;
     },
     fresh: (ref) => {
-      const decider = deciderOf(ref);
+      const { decider } = of(ref);
       return { ref, decider, state: decider.initial, position: 0, lastMonth: undefined };
     },
-    set: (state) => void cache.set(keyOf(state.ref), state),
+    set: (state) => void of(state.ref).cache.set(state.ref.id, state),
     load: async (refs) => {
-      const wanted = refs.map((ref) => ({ ...ref, stateVersion: deciderOf(ref).stateVersion }));
+      const wanted = refs.map((ref) => ({ ...ref, stateVersion: of(ref).decider.stateVersion }));
       const loaded = await store.loadStreams(wanted);
-      const states = loaded.map((stream) => replay(stream, deciderOf(stream.stream)));
-      for (const state of states) cache.set(keyOf(state.ref), state);
+      const states = loaded.map((stream) => replay(stream, of(stream.stream).decider));
+      for (const state of states) of(state.ref).cache.set(state.ref.id, state);
       return states;
     },
-    delete: (ref) => void cache.delete(keyOf(ref)),
-    clear: () => cache.clear(),
+    delete: (ref) => void of(ref).cache.delete(ref.id),
+    clear: () => {
+      for (const { cache } of byType.values()) cache.clear();
+    },
   };
 }
 
