@@ -77,7 +77,9 @@ function addCounts(total, results, code) {
 /** Runs Node with these arguments in the project, in a process group of its own that ends with this process. */
 function runNode(args) {
   return new Promise((resolve, reject) => {
-    const child = spawn(nodeProgram(), args, { cwd: root, detached: true, stdio: ['ignore', 'inherit', 'inherit'] });
+    const env = { ...process.env, CAUDAL_TEST_CALLER: String(process.pid) };
+    const stdio = ['ignore', 'inherit', 'inherit'];
+    const child = spawn(nodeProgram(), args, { cwd: root, env, detached: true, stdio });
     const abort = () => {
       killGroup(child.pid, 'SIGTERM');
       setTimeout(killGroup, KILL_AFTER_MS, child.pid, 'SIGKILL').unref();
