@@ -6,8 +6,10 @@ import { createMemoryGroupStore } from '#kernel/bus/memory/group-store.ts';
 import { createPostgresFailureStore } from '#kernel/bus/postgres/failure-store.ts';
 import { createPostgresGroupStore } from '#kernel/bus/postgres/group-store.ts';
 import type { Clock } from '#kernel/core/clock.ts';
+import type { RecordedEvent } from '#kernel/core/event.ts';
 import { createMemoryStore } from '#kernel/event-store/memory/store.ts';
 import { createMemoryTables } from '#kernel/event-store/memory/tables.ts';
+import { EVENT_COLUMNS, type EventRow, toEvent } from '#kernel/event-store/postgres/read.ts';
 import { createPostgresStore } from '#kernel/event-store/postgres/store.ts';
 import type { Store } from '#kernel/event-store/store.ts';
 import { migrate } from '#kernel/postgres/migrator.ts';
@@ -27,8 +29,17 @@ export interface Backend {
   readonly groups: GroupStore;
   readonly failures: FailureStore;
   readonly clock: ManualClock;
+  /** Every event as it is stored, by chain and position. */
+  stored(): Promise<readonly StoredLink[]>;
   /** Another process's view of the same data, with a clock of its own. */
   storeWith(clock: Clock): Store;
+}
+
+/** A stored event, when it was stored (milliseconds since 1970), and its link in the chain (hex). */
+export interface StoredLink {
+  readonly event: RecordedEvent;
+  readonly storedAt: number;
+  readonly hash: string;
 }
 
 /** A PostgreSQL database with the kernel's tables and those of the toy service. */
@@ -47,6 +58,7 @@ export function openMemory(): Backend {
     groups: createMemoryGroupStore(tables, clock),
     failures: createMemoryFailureStore(tables),
     clock,
+    stored: async () => [...tables.chains.values()].flatMap((chain) => chain.events),
     storeWith: (other) => createMemoryStore(other, tables),
   };
 }
@@ -73,9 +85,17 @@ export async function openPostgres(t: TestContext): Promise<PostgresBackend> {
     groups: createPostgresGroupStore(pool),
     failures: createPostgresFailureStore(pool),
     clock,
+    stored: () => readLinks(pool),
     storeWith: (other) => storeFor(url, 'two', other),
     storeAt: (at, instance, commitTimeoutMs) => storeFor(at, instance, clock, commitTimeoutMs),
   };
+}
+
+async function readLinks(pool: Pool): Promise<readonly StoredLink[]> {
+  const rows = await pool.query<EventRow & { hash: Buffer }>(
+    `SELECT ${EVENT_COLUMNS}, e.hash FROM events e ORDER BY e.chain, e.chain_position`,
+  );
+  return rows.map((row) => ({ event: toEvent(row), storedAt: row.created_at, hash: row.hash.toString('hex') }));
 }
 
 /** Declares the tests of `body` once for each kind of backend: what they show must hold for all. */
