@@ -4,7 +4,7 @@ import type { Sql } from '../../postgres/sql.ts';
 import { EVENT_COLUMNS, type EventRow, toEvent } from './read.ts';
 
 /** A part of the log, and how many of its positions have been passed so far, other types' included. */
-export interface Stretch {
+export interface LogStretch {
   readonly events: readonly RecordedEvent[];
   readonly passed: number;
 }
@@ -33,7 +33,7 @@ export async function* eventsBetween(
   to: LogPosition,
   types: readonly string[],
   size: number,
-): AsyncGenerator<Stretch> {
+): AsyncGenerator<LogStretch> {
   const readers = Object.entries(to)
     .map(([key, end]): ChainReader => {
       const chain = Number(key);
@@ -74,7 +74,8 @@ function earliest(readers: readonly ChainReader[]): ChainReader | undefined {
   let found: ChainReader | undefined;
   for (const reader of readers) {
     const event = reader.buffer[reader.taken];
-    if (event !== undefined && (found === undefined || event.sequence! < found.buffer[found.taken]!.sequence!)) found = reader;
+    if (event !== undefined && (found === undefined || event.sequence! < found.buffer[found.taken]!.sequence!))
+      found = reader;
   }
   return found;
 }

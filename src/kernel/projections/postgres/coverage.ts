@@ -1,0 +1,117 @@
+import { type MemberProgress, partitionName, type StandingPartition, standing } from '../../bus/group.ts';
+import { placeOf, type Topology } from '../../bus/topology.ts';
+import type { RecordedEvent } from '../../core/event.ts';
+import { earlier, LOG_START, type LogPosition, later, positionIn } from '../../core/log-position.ts';
+import { readHead } from '../../event-store/postgres/read.ts';
+import { encodeArray } from '../../postgres/arrays.ts';
+import type { Sql } from '../../postgres/sql.ts';
+
+/** Which events a read model has folded, at one moment. */
+export interface Coverage {
+  /** All up to here. */
+  readonly floor: LogPosition;
+  /** None after here. */
+  readonly ceiling: LogPosition;
+  covers(event: RecordedEvent): boolean;
+  readonly partitions: readonly StandingPartition[];
+}
+
+/** Who folds a read model, and from where. */
+export interface Source {
+  /** The consumer by whose positions it stands: a follower, or the service that writes it in its own transactions. */
+  readonly consumer: string;
+  /** Every event type that is folded. */
+  readonly types: readonly string[];
+  /** Those that are folded in the transaction that appends them; none for a follower. */
+  readonly ownTypes: ReadonlySet<string>;
+}
+
+/**
+ * Reads what the consumer has handled. Within a transaction that keeps the read model from being written, this is what
+ * stands in its table: positions are saved together with rows.
+ */
+export async function readCoverage(sql: Sql, source: Source, topology: Topology): Promise<Coverage> {
+  const partitions = await readPartitions(sql, source.consumer);
+  const head = await readHead(sql);
+  const consumed =
+    partitions.length === 0 ? LOG_START : partitions.map((partition) => partition.progress).reduce(earlier);
+  const byName = new Map(partitions.map((partition) => [partitionName(partition), partition.progress]));
+  const isOwn = (type: string): boolean => source.ownTypes.has(type);
+  const covers = (event: RecordedEvent): boolean => {
+    if (isOwn(event.type)) return true;
+    const place = placeOf(topology, event);
+    const handled = (place === undefined ? undefined : byName.get(partitionName(place))) ?? consumed;
+    return event.chainPosition <= positionIn(handled, event.chain);
+  };
+  const floor = source.types.every(isOwn) ? head : consumed;
+  const ceiling = source.types.some(isOwn)
+    ? head
+    : partitions.map((partition) => partition.progress).reduce(later, LOG_START);
+  return { floor, ceiling, covers, partitions };
+}
+
+async function readPartitions(sql: Sql, consumer: string): Promise<readonly StandingPartition[]> {
+  const rows = await sql.query<{ topic: string; partition: number; own: LogPosition; member: MemberProgress | null }>(
+    `SELECT p.topic, p.partition, p.progress AS own, m.progress AS member FROM bus_partitions p
+      LEFT JOIN bus_members m ON m.consumer = p.consumer AND m.member = p.owner WHERE p.consumer = $1`,
+    [consumer],
+  );
+  return rows.map(({ topic, partition, own, member }) => {
+    const ref = { topic, partition };
+    return { ...ref, progress: member === null ? own : standing(member, ref) };
+  });
+}
+
+/** Keeps the positions of the consumer as they are until the transaction ends. */
+export async function holdPositions(sql: Sql, consumer: string): Promise<void> {
+  await sql.query('SELECT 1 FROM bus_members WHERE consumer = $1 ORDER BY member FOR UPDATE', [consumer]);
+}
+
+/**
+ * Puts every member of the consumer out, its partitions staying where they stand: the members find out at their next
+ * commit, forget what they hold in memory, and join anew.
+ */
+export async function putOutMembers(
+  sql: Sql,
+  consumer: string,
+  partitions: readonly StandingPartition[],
+): Promise<void> {
+  await sql.query(
+    `UPDATE bus_partitions p SET owner = NULL, progress = a.progress FROM unnest($2::text[], $3::int[], $4::jsonb[])
+      AS a(topic, partition, progress) WHERE p.consumer = $1 AND p.topic = a.topic AND p.partition = a.partition`,
+    [
+      consumer,
+      encodeArray(
+        'text',
+        partitions.map((partition) => partition.topic),
+      ),
+      encodeArray(
+        'integer',
+        partitions.map((partition) => partition.partition),
+      ),
+      encodeArray(
+        'jsonb',
+        partitions.map((partition) => partition.progress),
+      ),
+    ],
+  );
+  await sql.query('DELETE FROM bus_members WHERE consumer = $1', [consumer]);
+}
+
+/** Messages that the consumer did not handle: their events are in the log, and not in the read model. By event id. */
+export interface Unhandled {
+  /** Waiting for another attempt or for an operator. */
+  readonly waiting: ReadonlySet<string>;
+  /** Given up for good. */
+  readonly discarded: ReadonlySet<string>;
+}
+
+export async function readUnhandled(sql: Sql, consumer: string): Promise<Unhandled> {
+  const rows = await sql.query<{ event_id: string; status: string }>(
+    `SELECT event_id, status FROM error_log WHERE consumer = $1 AND status <> 'replayed'`,
+    [consumer],
+  );
+  const ids = (discarded: boolean): ReadonlySet<string> =>
+    new Set(rows.filter((row) => (row.status === 'discarded') === discarded).map((row) => row.event_id));
+  return { waiting: ids(false), discarded: ids(true) };
+}
