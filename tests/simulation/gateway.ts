@@ -1,12 +1,6 @@
 import type { RecordedEvent } from '#kernel/core/event.ts';
-import type { ServiceDefinition } from '#kernel/processor/service.ts';
 import { CHARGE, GATEWAY_REFUND } from '#services/gateway/contract.ts';
-import {
-  createChargeDecider,
-  createRefundDecider,
-  type OperationCommand,
-  type RequestedOperation,
-} from '#services/gateway/decider.ts';
+import type { OperationCommand, RequestedOperation } from '#services/gateway/decider.ts';
 import type { Domain } from './domain.ts';
 import type { Pick } from './network.ts';
 
@@ -32,29 +26,15 @@ interface Operation {
   readonly toSay: Saying[];
 }
 
-const POLICY = { maxCalls: 5, giveUpAfterMs: 86_400_000 };
-
-export const gatewayDeciders = [createChargeDecider(POLICY), createRefundDecider(POLICY)];
-
-/** The gateway service as the others see it; its worker and the provider are played by `createGateway`. */
-export const gatewayService: ServiceDefinition = {
-  name: 'gateway',
-  produces: [],
-  deciders: [],
-  reactions: { 'gateway.charge.requested': () => [], 'gateway.refund.requested': () => [] },
-  inline: [],
-  projections: [],
-  dlqTopic: 'gateway.dlq',
-};
-
 /** A provider that does all that providers do, and the worker that asks it. */
 export function createGateway(domain: Domain, pick: Pick) {
   const operations = new Map<string, Operation>();
 
+  /** Takes a request into the work list; the decider deals with those that are repeated. */
   function remember({ type, data }: RecordedEvent): void {
+    if ((data.attempt ?? 1) > 1) return;
     const kind = type === 'gateway.charge.requested' ? 'charge' : 'refund';
     const id = kind === 'charge' ? data.payment_id : data.refund_id;
-    if (operations.has(id)) return;
     const { payment_id, amount_minor, currency, trace_id } = data;
     const asked = { payment_id, amount_minor, currency, trace_id, gateway: 'simulator', requested_at: domain.now() };
     const courses = kind === 'charge' ? CHARGES : REFUNDS;

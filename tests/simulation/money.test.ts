@@ -5,6 +5,8 @@ import type { RecordedEvent } from '#kernel/core/event.ts';
 import { namedUuid } from '#kernel/core/ids.ts';
 import { fraudService } from '#services/fraud/index.ts';
 import { parseRules } from '#services/fraud/rules.ts';
+import { gatewayService } from '#services/gateway/index.ts';
+import { DEFAULT_GATEWAY_SETTINGS } from '#services/gateway/settings.ts';
 import { PAYMENT } from '#services/payments/contract.ts';
 import type { PaymentState } from '#services/payments/decider.ts';
 import { paymentsService } from '#services/payments/index.ts';
@@ -15,7 +17,7 @@ import { walletsService } from '#services/wallets/index.ts';
 import { postings } from '#services/wallets/ledger.ts';
 import { NOW } from '../support/given.ts';
 import { createDomain, type Domain } from './domain.ts';
-import { createGateway, gatewayDeciders, gatewayService } from './gateway.ts';
+import { createGateway } from './gateway.ts';
 import { createNetwork, type Pick } from './network.ts';
 
 const CUSTOMERS = ['customer-1', 'customer-2', 'blocked-customer', 'customer-without-wallet'] as const;
@@ -30,12 +32,15 @@ const services = [
   paymentsService(DEFAULT_PAYMENT_SETTINGS),
   fraudService({ rules: () => rules }),
   walletsService(DEFAULT_WALLET_SETTINGS),
-  gatewayService,
+  gatewayService(DEFAULT_GATEWAY_SETTINGS),
 ];
 
 /** One history: payments, refunds and operators at random moments, on a bad network, with a bad gateway. */
 function simulate(pick: Pick) {
-  const domain = createDomain([...services.flatMap(({ deciders }) => deciders), ...gatewayDeciders], NOW);
+  const domain = createDomain(
+    services.flatMap(({ deciders }) => deciders),
+    NOW,
+  );
   const gateway = createGateway(domain, pick);
   const ledger = createLedger();
   const paymentIds: string[] = [];
@@ -43,7 +48,7 @@ function simulate(pick: Pick) {
     domain,
     services,
     pick,
-    robust: ['payments', 'fraud', 'gateway'],
+    robust: ['payments', 'fraud'],
     replayAfterMs: DEFAULT_WALLET_SETTINGS.requestTtlMs + 1,
     handled: (service, event) => {
       if (service === 'wallets') ledger.book(event);

@@ -43,7 +43,7 @@ export function decideSaga(command: SagaCommand, payment: Payment, saga: Saga, n
     case 'FraudChecked':
       if (saga.state !== 'CHECKING_FRAUD') return [];
       if (command.status === 'DECLINED') return [declined(payment, command.reason, now)];
-      return [payment.method === 'wallet' ? askForDebit(payment, 1, now, now) : askForCharge(payment, now)];
+      return [payment.method === 'wallet' ? askForDebit(payment, 1, now, now) : askForCharge(payment, 1, now)];
     case 'WalletAnswered':
       if (payment.method !== 'wallet') return [];
       if (command.outcome === 'debited') return moneyTaken(payment, saga, now);
@@ -90,7 +90,7 @@ function compensate(payment: Payment, saga: Saga, now: number): PaymentEvent {
   const { compensation } = saga;
   const repeated = compensation?.open === true;
   const refundId = repeated ? compensation.refundId : compensationIdOf(payment.id, (compensation?.round ?? 0) + 1);
-  const attempt = compensation === null ? 1 : saga.attempt + 1;
+  const attempt = repeated ? saga.attempt + 1 : 1;
   const firstRequestedAt = repeated ? saga.firstRequestedAt : now;
   return giveBack(
     payment,
@@ -108,7 +108,8 @@ export function compensationIdOf(paymentId: string, round: number): string {
 export function answerCompensation(command: RefundAnswered, payment: Payment, saga: Saga, now: number): Events {
   if (saga.state !== 'COMPENSATING') return [];
   if (command.outcome === 'succeeded') return [advance(payment, 'COMPENSATED', 1, 'given_back', now)];
-  return saga.compensation?.open ? [advance(payment, 'COMPENSATING', saga.attempt, command.reason, now)] : [];
+  if (saga.compensation?.open !== true) return [];
+  return [advance(payment, 'COMPENSATING', saga.compensation.round, command.reason, now)];
 }
 
 /** What follows when a step's deadline has passed: it is repeated, extended, or given up where nothing can be lost. */
@@ -135,7 +136,7 @@ function repeatStep(payment: Payment, saga: Saga, now: number): PaymentEvent {
       return compensate(payment, saga, now);
     case 'SENDING_TO_GATEWAY':
     case 'AWAITING_RESPONSE':
-      return askForCharge(payment, now);
+      return askForCharge(payment, saga.attempt + 1, now);
     default:
       // Fraud follows payments.created by itself: there is nothing to ask again, only longer to wait.
       return waitOn(payment, saga, 'fraud_check_not_answered', now);
@@ -181,7 +182,7 @@ function askForDebit(payment: Payment, attempt: number, firstRequestedAt: number
   return { type: 'wallet.debit.requested', data };
 }
 
-function askForCharge(payment: Payment, now: number): PaymentEvent {
+function askForCharge(payment: Payment, attempt: number, now: number): PaymentEvent {
   const data = {
     payment_id: payment.id,
     ...money(payment),
@@ -189,6 +190,7 @@ function askForCharge(payment: Payment, now: number): PaymentEvent {
     idempotency_key: `charge-${payment.id}`,
     trace_id: payment.traceId,
     requested_at: toTimestamp(now),
+    ...(attempt > 1 && { attempt }),
   };
   return { type: 'gateway.charge.requested', data };
 }

@@ -37,13 +37,11 @@ export function evolveProgress(before: SagaProgress, event: PaymentEvent, settin
       return waiting('CHECKING_FRAUD', 1, event.data.created_at, settings.fraudDeadlineMs, settings);
     case 'wallet.debit.requested': {
       const { attempt = 1, requested_at } = event.data;
-      return stuck(
-        waiting('DEBITING', attempt, requested_at, settings.debitDeadlineMs, settings),
-        'debit_not_answered',
-      );
+      const progress = waiting('DEBITING', attempt, requested_at, settings.debitDeadlineMs, settings);
+      return attempt === 1 ? progress : { ...progress, stuckReason: 'debit_not_answered' };
     }
     case 'gateway.charge.requested':
-      return chargeRequested(before, event.data.requested_at, settings);
+      return charging(before, event.data, settings);
     case 'wallet.credit.requested':
       return compensating(before, event.data, settings.debitDeadlineMs, settings);
     case 'gateway.refund.requested':
@@ -71,29 +69,31 @@ function waiting(
   return { state, attempt, deadlineAt, stuckReason: null, nextAttemptAt: null };
 }
 
-/** A step that had to be repeated is stuck. */
-function stuck(progress: SagaProgress, reason: string): SagaProgress {
-  return progress.attempt === 1 ? progress : { ...progress, stuckReason: reason };
+interface Request {
+  readonly reason?: string;
+  readonly attempt?: number;
+  readonly requested_at: string;
 }
 
 /** A charge that is asked for again keeps its state: what is known of it stays known. */
-function chargeRequested(before: SagaProgress, requestedAt: string, settings: PaymentSettings): SagaProgress {
-  if (before.state !== 'SENDING_TO_GATEWAY' && before.state !== 'AWAITING_RESPONSE') {
-    return waiting('SENDING_TO_GATEWAY', 1, requestedAt, settings.gatewayDeadlineMs, settings);
-  }
-  const again = waiting(before.state, before.attempt + 1, requestedAt, settings.gatewayDeadlineMs, settings);
+function charging(before: SagaProgress, data: Request, settings: PaymentSettings): SagaProgress {
+  const { attempt = 1, requested_at } = data;
+  if (attempt === 1) return waiting('SENDING_TO_GATEWAY', 1, requested_at, settings.gatewayDeadlineMs, settings);
+  const again = waiting(before.state, attempt, requested_at, settings.gatewayDeadlineMs, settings);
   return { ...again, stuckReason: before.stuckReason ?? 'charge_not_answered', nextAttemptAt: before.nextAttemptAt };
 }
 
+/** A compensation that was declined stays stuck for that reason, though it is asked for under a new id. */
 function compensating(
   before: SagaProgress,
-  data: { readonly reason?: string; readonly attempt?: number; readonly requested_at: string },
+  data: Request,
   firstWaitMs: number,
   settings: PaymentSettings,
 ): SagaProgress {
-  if (data.reason !== 'compensation') return before;
-  const progress = waiting('COMPENSATING', data.attempt ?? 1, data.requested_at, firstWaitMs, settings);
-  return stuck(progress, before.stuckReason ?? 'compensation_not_answered');
+  const { reason, attempt = 1, requested_at } = data;
+  if (reason !== 'compensation') return before;
+  const stuckReason = before.stuckReason ?? (attempt > 1 ? 'compensation_not_answered' : null);
+  return { ...waiting('COMPENSATING', attempt, requested_at, firstWaitMs, settings), stuckReason };
 }
 
 function advanced(data: EventOf<typeof sagaAdvanced>['data'], settings: PaymentSettings): SagaProgress {
