@@ -13,7 +13,7 @@ import {
   type RequestedOperation,
 } from './decider.ts';
 
-const POLICY = { maxCalls: 3, giveUpAfterMs: 60_000 };
+const POLICY = { maxCalls: 3, giveUpAfterMs: 60_000, settleMs: 10_000 };
 const NOW = Date.UTC(2026, 10, 22, 12);
 const LATER = NOW + 2_000;
 const TRACE = 'a'.repeat(32);
@@ -81,6 +81,11 @@ function events(
     state = last.reduce(decider.evolve, state);
   }
   return last;
+}
+
+function advance(decider: OperationDecider, state: OperationState, command: OperationCommand, now: number) {
+  const decided = decider.decide(command, state, { now });
+  return decided.ok ? decided.value.reduce(decider.evolve, state) : state;
 }
 
 function problemOf({ type, data }: OperationEvent): string | undefined {
@@ -190,10 +195,27 @@ describe('a charge', () => {
     ]);
   });
 
-  test('calls that timed out count: a look-up that finds nothing after the last gives up', () => {
+  test('a call that timed out may still arrive: until it has settled, finding nothing is not the last word', () => {
     const nothingFound = notTaken(false, 'gateway_timeout');
-    assert.deepEqual(shortAfter(unknown(), unknown(), nothingFound), ['not_taken gateway_timeout attempt 3 calls 2']);
-    assert.deepEqual(shortAfter(unknown(), unknown(), unknown(), nothingFound), ['FAILED gateway_timeout by gateway']);
+    const last = events([unknown(), unknown(), unknown(), nothingFound]);
+    assert.deepEqual(inShort(last), ['unknown gateway_timeout attempt 4 calls 3']);
+    assert.partialDeepStrictEqual(last[0], { data: { next_attempt_at: '2026-11-22T12:00:10.000Z' } });
+    assert.deepEqual(shortAfter(unknown(), notTaken(true)), ['unknown gateway_error attempt 2 calls 2']);
+    assert.deepEqual(shortAfter(unknown(), notTaken(true), notTaken(true)), [
+      'unknown gateway_error attempt 3 calls 3',
+    ]);
+  });
+
+  test('once it has settled, a look-up that finds nothing after the last call gives up', () => {
+    const decider = createChargeDecider(POLICY);
+    const timedOut = [unknown(), unknown(), unknown()];
+    const state = timedOut.reduce((before, command) => advance(decider, before, command, NOW), decider.initial);
+    const settled = NOW + POLICY.settleMs;
+    const nothingFound = notTaken(false, 'gateway_timeout');
+    const early = decider.decide(nothingFound, state, { now: settled - 1 });
+    const late = decider.decide(nothingFound, state, { now: settled });
+    assert.deepEqual(early.ok && inShort(early.value), ['unknown gateway_timeout attempt 4 calls 3']);
+    assert.deepEqual(late.ok && inShort(late.value), ['FAILED gateway_timeout by gateway']);
   });
 
   test('asked for again: it is due at once while it is open, and nothing else changes', () => {

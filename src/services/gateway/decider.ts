@@ -2,7 +2,7 @@ import type { Decider } from '#kernel/core/decider.ts';
 import type { EventOf } from '#kernel/core/event.ts';
 import { toMajor } from '#kernel/core/money.ts';
 import { accept } from '#kernel/core/result.ts';
-import { toTimestamp } from '#kernel/core/timestamp.ts';
+import { fromTimestamp, toTimestamp } from '#kernel/core/timestamp.ts';
 import {
   type AnswerStatus,
   type AttemptOutcome,
@@ -96,6 +96,8 @@ export interface OperationState {
   readonly attempts: number;
   /** Calls that may have moved money. */
   readonly calls: number;
+  /** When the last call ended whose outcome is unknown, milliseconds since 1970; null: there is none. */
+  readonly unknownCallAt: number | null;
 }
 
 /** When repeating ends. */
@@ -104,9 +106,18 @@ export interface GiveUpPolicy {
   readonly maxCalls: number;
   /** No call is made so long after the request, milliseconds. */
   readonly giveUpAfterMs: number;
+  /** A call that was given up may still reach the gateway for so long: until then a look-up that finds nothing proves nothing. */
+  readonly settleMs: number;
 }
 
-const INITIAL: OperationState = { sent: false, timedOut: false, final: null, attempts: 0, calls: 0 };
+const INITIAL: OperationState = {
+  sent: false,
+  timedOut: false,
+  final: null,
+  attempts: 0,
+  calls: 0,
+  unknownCallAt: null,
+};
 
 /** Charges: one stream per payment, under its id. See `createDecider`. */
 export function createChargeDecider(policy: GiveUpPolicy): Decider<OperationState, OperationCommand, OperationEvent> {
@@ -144,13 +155,18 @@ function evolve(state: OperationState, event: OperationEvent): OperationState {
   switch (event.type) {
     case 'gateway.charge.sent':
       return { ...state, sent: true };
-    case 'gateway.attempt.recorded':
-      return { ...state, attempts: event.data.attempt, calls: event.data.calls };
+    case 'gateway.attempt.recorded': {
+      const { outcome, attempt, calls, at } = event.data;
+      const unknownCall = outcome === 'unknown' && calls > state.calls;
+      const unknownCallAt = unknownCall ? fromTimestamp(at) : state.unknownCallAt;
+      return { ...state, attempts: attempt, calls, unknownCallAt };
+    }
     case 'gateway.charge.answered':
     case 'gateway.refund.answered': {
-      const { status } = event.data;
+      const { status, responded_at } = event.data;
       if (status !== 'TIMEOUT') return { ...state, final: status };
-      return { ...state, timedOut: true, attempts: state.attempts + 1, calls: state.calls + 1 };
+      const unknownCallAt = fromTimestamp(responded_at);
+      return { ...state, timedOut: true, attempts: state.attempts + 1, calls: state.calls + 1, unknownCallAt };
     }
   }
 }
@@ -196,6 +212,7 @@ function answered(command: RecordAnswer, state: OperationState, now: number): re
   return [...sentOnce(operation, state, answer.gateway_payment_id, now), finalAnswer(command, now)];
 }
 
+/** Nothing was moved; but as long as an earlier call may still be on its way, that is not the last word. */
 function notTaken(
   command: RecordFailure,
   state: OperationState,
@@ -204,16 +221,15 @@ function notTaken(
 ): readonly OperationEvent[] {
   const { operation, reason, nextAttemptAt } = command;
   const calls = state.calls + (command.called ? 1 : 0);
-  const tooOld = now - operation.requested_at >= policy.giveUpAfterMs;
-  if (calls >= policy.maxCalls || tooOld) return [givenUp(command, now)];
-  return [
-    attemptRecorded(
-      operation,
-      { outcome: 'not_taken', reason, attempt: state.attempts + 1, calls },
-      nextAttemptAt,
-      now,
-    ),
-  ];
+  const last = calls >= policy.maxCalls || now - operation.requested_at >= policy.giveUpAfterMs;
+  const settlesAt = state.unknownCallAt === null ? now : state.unknownCallAt + policy.settleMs;
+  const attempt = { reason, attempt: state.attempts + 1, calls };
+  if (now < settlesAt) {
+    const next = last ? settlesAt : nextAttemptAt;
+    return [attemptRecorded(operation, { ...attempt, outcome: 'unknown' }, next, now)];
+  }
+  if (last) return [givenUp(command, now)];
+  return [attemptRecorded(operation, { ...attempt, outcome: 'not_taken' }, nextAttemptAt, now)];
 }
 
 function unknown(command: RecordFailure, state: OperationState, now: number): readonly OperationEvent[] {

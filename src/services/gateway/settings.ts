@@ -32,6 +32,7 @@ export const DEFAULT_GATEWAY_SETTINGS: GatewaySettings = {
   gateway: 'simulator',
   maxCalls: 4,
   giveUpAfterMs: 900_000,
+  settleMs: 30_000,
   retry: { initialMs: 2_000, multiplier: 2, maxMs: 300_000, jitter: 0.2 },
   pendingRetry: { initialMs: 10_000, multiplier: 2, maxMs: 300_000, jitter: 0.2 },
   leaseMs: 15_000,
