@@ -148,6 +148,7 @@ function recordFailure(
   operation: OperationRow,
   { settings, now, random }: AttemptPorts,
 ): RecordFailure {
-  const nextAttemptAt = now() + retryDelayMs(settings.retry, operation.attempts + 1, random());
+  // Counted from 0: the first repetition comes at once.
+  const nextAttemptAt = now() + retryDelayMs(settings.retry, operation.attempts, random());
   return { type, operation, reason, called, nextAttemptAt };
 }

@@ -5,7 +5,7 @@ import type { GiveUpPolicy } from './decider.ts';
 export interface GatewaySettings extends GiveUpPolicy {
   /** The provider that new charges go to. */
   readonly gateway: string;
-  /** Waits between attempts whose outcome is open. */
+  /** Waits between attempts whose outcome is open; the first repetition does not wait. */
   readonly retry: RetryPolicy;
   /** Waits between look-ups of what the gateway accepted and will tell by webhook. */
   readonly pendingRetry: RetryPolicy;
