@@ -3,6 +3,7 @@ import { describe, type TestContext } from 'node:test';
 import type { GroupStore } from '#kernel/bus/group.ts';
 import { createMemoryFailureStore } from '#kernel/bus/memory/failure-store.ts';
 import { createMemoryGroupStore } from '#kernel/bus/memory/group-store.ts';
+import { replayDeadLetters } from '#kernel/bus/postgres/error-log.ts';
 import { createPostgresFailureStore } from '#kernel/bus/postgres/failure-store.ts';
 import { createPostgresGroupStore } from '#kernel/bus/postgres/group-store.ts';
 import type { Clock } from '#kernel/core/clock.ts';
@@ -29,10 +30,23 @@ export interface Backend {
   readonly groups: GroupStore;
   readonly failures: FailureStore;
   readonly clock: ManualClock;
+  /** What became of the messages that failed, in the order of arrival. */
+  errorLog(): Promise<readonly LoggedFailure[]>;
+  /** Lets an operator's replay of all dead letters begin. */
+  replayDeadLetters(): Promise<void>;
   /** Every event as it is stored, by chain and position. */
   stored(): Promise<readonly StoredLink[]>;
   /** Another process's view of the same data, with a clock of its own. */
   storeWith(clock: Clock): Store;
+}
+
+/** A message that failed, as operators see it. */
+export interface LoggedFailure {
+  readonly event_id: string;
+  readonly status: string;
+  readonly attempts: number;
+  readonly error: string;
+  readonly dlq_topic: string;
 }
 
 /** A stored event, when it was stored (milliseconds since 1970), and its link in the chain (hex). */
@@ -58,6 +72,20 @@ export function openMemory(): Backend {
     groups: createMemoryGroupStore(tables, clock),
     failures: createMemoryFailureStore(tables),
     clock,
+    errorLog: async () =>
+      [...tables.failures.values()].map(({ eventId, status, attempts, error, dlqTopic }) => ({
+        event_id: eventId,
+        status,
+        attempts,
+        error,
+        dlq_topic: dlqTopic,
+      })),
+    replayDeadLetters: async () => {
+      for (const row of tables.failures.values()) {
+        if (row.status !== 'open') continue;
+        Object.assign(row, { status: 'retrying', attempts: 0, retryAt: clock.now(), resolvedAt: clock.now() });
+      }
+    },
     stored: async () => [...tables.chains.values()].flatMap((chain) => chain.events),
     storeWith: (other) => createMemoryStore(other, tables),
   };
@@ -85,6 +113,10 @@ export async function openPostgres(t: TestContext): Promise<PostgresBackend> {
     groups: createPostgresGroupStore(pool),
     failures: createPostgresFailureStore(pool),
     clock,
+    errorLog: () => pool.query('SELECT event_id, status, attempts, error, dlq_topic FROM error_log ORDER BY arrival'),
+    replayDeadLetters: async () => {
+      await replayDeadLetters(pool, { limit: 1000, operator: 'test' });
+    },
     stored: () => readLinks(pool),
     storeWith: (other) => storeFor(url, 'two', other),
     storeAt: (at, instance, commitTimeoutMs) => storeFor(at, instance, clock, commitTimeoutMs),
