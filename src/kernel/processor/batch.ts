@@ -274,11 +274,8 @@ function decideRequest(
     const stored = answers.get(answerName(key));
     if (stored !== undefined) return replay(item, key, stored);
   }
-  const cause = {
-    correlationId: request.correlationId ?? request.commands[0]!.id,
-    causationId: undefined,
-    traceId: request.traceId,
-  };
+  const { correlationId, causationId, traceId } = request;
+  const cause = { correlationId, causationId, traceId };
   try {
     const answered = decision.attempt(request.commands, () => request.answer(decision.decide(request.commands, cause)));
     for (const key of keys) into.push({ ...key, answer: answered });

@@ -9,7 +9,8 @@ import type { StreamState } from './states.ts';
 
 /** What led to a command: its metadata go on into the events. */
 export interface Cause {
-  readonly correlationId: string;
+  /** Undefined: each stream is a process of its own. */
+  readonly correlationId: string | undefined;
   readonly causationId: string | undefined;
   readonly traceId: string;
 }
@@ -78,7 +79,7 @@ export function createBatchDecision({ clock, ids, definitions }: Ports): BatchDe
       chainPosition: 0,
       time: now,
       data: definition.arrange(event.data),
-      metadata: metadataFor(id, cause),
+      metadata: metadataFor(id, entry.before.ref.id, cause),
     };
   };
 
@@ -171,8 +172,9 @@ function toAppend(before: StreamState, events: readonly RecordedEvent[]): Stream
   return before.lastMonth === undefined ? append : { ...append, lastMonth: before.lastMonth };
 }
 
-function metadataFor(eventId: string, cause: Cause): EventMetadata {
+function metadataFor(eventId: string, streamId: string, cause: Cause): EventMetadata {
   const traceparent = traceparentFor(cause.traceId, eventId);
-  if (cause.causationId === undefined) return { correlationid: cause.correlationId, traceparent };
-  return { causationid: cause.causationId, correlationid: cause.correlationId, traceparent };
+  const correlationid = cause.correlationId ?? streamId;
+  if (cause.causationId === undefined) return { correlationid, traceparent };
+  return { causationid: cause.causationId, correlationid, traceparent };
 }

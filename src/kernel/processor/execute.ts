@@ -30,8 +30,10 @@ export interface ExecuteRequest<Answer> {
   readonly keys?: readonly AnswerKey[];
   /** 32 hex digits. */
   readonly traceId: string;
-  /** Default: the id of the first command's stream. */
+  /** Default: for each command the id of its stream. */
   readonly correlationId?: string;
+  /** Who asked for it, where that is worth keeping with the events: `operator:<name>`. */
+  readonly causationId?: string;
   /** Makes the answer, plain JSON, from the results (in the order of the commands). It is stored under the keys. */
   answer(results: readonly CommandResult[]): Answer;
 }
