@@ -28,6 +28,7 @@ export function toError(cause: unknown): Error {
  * documentation is generated from this table.
  */
 export const ERRORS = {
+  invalid_http: [400, 'The request is not well-formed HTTP.'],
   invalid_json: [400, 'The body is not JSON.'],
   invalid_request: [422, 'One or more fields are wrong; `errors` lists each.'],
   body_too_large: [413, 'The body is larger than 1 MiB.'],

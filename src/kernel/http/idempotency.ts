@@ -4,7 +4,7 @@ import { RequestError } from '../core/errors.ts';
 import type { AnswerKey } from '../processor/execute.ts';
 
 /** What of an HTTP request its idempotency key depends on. */
-interface KeyedRequest {
+export interface KeyedRequest {
   readonly method: string;
   readonly url: string;
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;

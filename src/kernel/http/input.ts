@@ -40,27 +40,45 @@ const DATE_LENGTH = 10;
 
 /** A day or a moment of a request. */
 export const momentInput = (description: string) =>
-  Type.String({ description: `${description}; a date (UTC) or an RFC 3339 time`, examples: ['2026-11-22', '2026-11-22T10:00:00Z'] });
+  Type.String({
+    description: `${description}; a date (UTC) or an RFC 3339 time`,
+    examples: ['2026-11-22', '2026-11-22T10:00:00Z'],
+  });
+
+const EARLIEST = Date.UTC(1900, 0, 1);
+const LATEST = Date.UTC(9999, 11, 31);
 
 /**
  * Milliseconds since 1970 of a moment; of a date alone its first millisecond.
  * @throws InvalidInputError naming the field
  */
 export function momentOf(text: string, field: string): number {
-  const time = MOMENT.test(text) ? Date.parse(text) : Number.NaN;
-  if (!Number.isNaN(time) && isRealDay(text)) return time;
-  const message = `${field} must be a date such as 2026-11-22 or a time such as 2026-11-22T10:00:00Z`;
-  throw new InvalidInputError([{ field, code: 'wrong_format', message }]);
+  const time = MOMENT.test(text) && isRealDay(text) ? Date.parse(text) : Number.NaN;
+  if (Number.isNaN(time)) {
+    const message = `${field} must be a date such as 2026-11-22 or a time such as 2026-11-22T10:00:00Z`;
+    throw new InvalidInputError([{ field, code: 'wrong_format', message }]);
+  }
+  if (time < EARLIEST || time > LATEST) {
+    throw new InvalidInputError([{ field, code: 'out_of_range', message: `${field} must be from 1900 to 9999` }]);
+  }
+  return time;
 }
 
 /** JavaScript takes the 31st of February for the 3rd of March. */
 function isRealDay(text: string): boolean {
   const date = text.slice(0, DATE_LENGTH);
-  return new Date(`${date}T00:00:00Z`).toISOString().slice(0, DATE_LENGTH) === date;
+  const time = Date.parse(`${date}T00:00:00Z`);
+  return !Number.isNaN(time) && new Date(time).toISOString().startsWith(date);
 }
 
 /** The end of a range, exclusive: of a date alone the start of the next day, so that the day itself is within. */
 export function endOf(text: string, field: string): number {
   const time = momentOf(text, field);
   return text.length === DATE_LENGTH ? time + DAY_MS : time;
+}
+
+/** The moment itself; of a date alone its last millisecond. */
+export function lastMomentOf(text: string, field: string): number {
+  const time = momentOf(text, field);
+  return text.length === DATE_LENGTH ? time + DAY_MS - 1 : time;
 }

@@ -23,7 +23,12 @@ export function isErrorCode(code: string): code is ErrorCode {
 }
 
 /** The problem details of a code. `type` names the code as a URI. */
-export function problemOf(code: ErrorCode, detail: string, traceId: string, errors: readonly FieldProblem[] = []): Problem {
+export function problemOf(
+  code: ErrorCode,
+  detail: string,
+  traceId: string,
+  errors: readonly FieldProblem[] = [],
+): Problem {
   const [status, title] = ERRORS[code];
   return { type: `urn:caudal:error:${code}`, title, status, code, detail, trace_id: traceId, errors };
 }
@@ -43,7 +48,7 @@ export function problemOfError(error: unknown, traceId: string): ProblemAnswer |
     return { problem: problemOf(error.code, error.message, traceId), retryAfter: error.retryAfter };
   }
   if (error instanceof UnavailableError) {
-    return { problem: problemOf('unavailable', error.message, traceId), retryAfter: RETRY_AFTER_SECONDS };
+    return { problem: problemOf('unavailable', ERRORS.unavailable[1], traceId), retryAfter: RETRY_AFTER_SECONDS };
   }
   return undefined;
 }

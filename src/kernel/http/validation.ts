@@ -1,4 +1,4 @@
-import { type TSchema } from '@sinclair/typebox';
+import type { TSchema } from '@sinclair/typebox';
 import { TypeCompiler, type ValueError, ValueErrorType } from '@sinclair/typebox/compiler';
 import { ERRORS, type ErrorCode, RequestError } from '../core/errors.ts';
 
@@ -40,11 +40,6 @@ function commonCode(problems: readonly FieldProblem[]): ErrorCode {
   const codes = new Set(problems.map((problem) => problem.code));
   const [code] = codes;
   return codes.size === 1 && code !== undefined && code in ERRORS ? (code as ErrorCode) : 'invalid_request';
-}
-
-/** @throws InvalidInputError when there are any */
-export function refuseProblems(problems: readonly FieldProblem[]): void {
-  if (problems.length > 0) throw new InvalidInputError(problems);
 }
 
 /** At most so many problems are named. */
