@@ -1,0 +1,48 @@
+import type { Tail } from '#kernel/bus/tail.ts';
+import type { Clock } from '#kernel/core/clock.ts';
+import type { IdSource } from '#kernel/core/ids.ts';
+import type { Store } from '#kernel/event-store/store.ts';
+import type { Health } from '#kernel/observability/health.ts';
+import type { Log } from '#kernel/observability/log.ts';
+import type { Metrics } from '#kernel/observability/metrics.ts';
+import type { Sql } from '#kernel/postgres/sql.ts';
+import type { Executor } from '#kernel/processor/execute.ts';
+import type { WebhookPorts } from '#services/gateway/routes.ts';
+import type { PaymentSettings } from '#services/payments/payment.decider.ts';
+
+/** How the API works. Times in milliseconds where not said otherwise. */
+export interface ApiSettings {
+  readonly host: string;
+  /** 0: any free one. */
+  readonly port: number;
+  /** The longest `Prefer: wait`, seconds. */
+  readonly maxWaitSeconds: number;
+  /** Requests with `Prefer: wait` that wait at the same time; beyond, they are answered at once. */
+  readonly maxWaiters: number;
+  readonly idempotencyTtlMs: number;
+  /** Dead letters replayed per second, at most. */
+  readonly dlqReplaysPerSecond: number;
+  /** Public settings, as `GET /config` shows them. */
+  readonly publicSettings: Readonly<Record<string, string | number | boolean>>;
+}
+
+/** What the API stands on. The routes of a service are there when this process runs the service. */
+export interface ApiContext {
+  readonly settings: ApiSettings;
+  readonly executors: { readonly payments?: Executor; readonly wallets?: Executor };
+  readonly paymentSettings: PaymentSettings;
+  /** True when the card gateway in use takes no charge without a token. */
+  readonly tokenRequired: boolean;
+  /** Given when this process runs the gateway service. */
+  readonly webhooks?: Omit<WebhookPorts, 'clock' | 'ids' | 'log'>;
+  readonly store: Store;
+  readonly sql: Sql;
+  readonly tail: Tail;
+  readonly clock: Clock;
+  readonly ids: IdSource;
+  readonly log: Log;
+  readonly health: Health;
+  readonly metrics: Metrics;
+  /** Tells a service that messages wait to be tried again; services of other processes look by themselves. */
+  refreshRetries(service: string): void;
+}

@@ -1,0 +1,55 @@
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { type ErrorCode, RequestError, toError } from '#kernel/core/errors.ts';
+import { PROBLEM_MEDIA_TYPE, type Problem, problemOf, problemOfError } from '#kernel/http/problem.ts';
+import type { Log } from '#kernel/observability/log.ts';
+
+/** Refusals of the HTTP framework → our codes. */
+const FRAMEWORK_CODES: Readonly<Record<string, ErrorCode>> = {
+  FST_ERR_CTP_BODY_TOO_LARGE: 'body_too_large',
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: 'unsupported_media_type',
+  FST_ERR_CTP_INVALID_CONTENT_LENGTH: 'invalid_http',
+  FST_ERR_BAD_URL: 'not_found',
+  FST_ERR_MAX_PARAM_LENGTH: 'not_found',
+};
+
+/** Makes every error a problem document. */
+export function answerErrors(app: FastifyInstance, log: Log): void {
+  app.setErrorHandler((error, request, reply) => answerError(error, request, reply, log));
+  app.setNotFoundHandler((request, reply) => {
+    sendProblem(
+      reply,
+      problemOf('not_found', `there is nothing at ${request.method} ${pathOf(request.url)}`, request.id),
+    );
+  });
+}
+
+/** Answers what was thrown while a request was handled; what nobody expected is logged. */
+export function answerError(error: unknown, request: FastifyRequest, reply: FastifyReply, log: Log): void {
+  const known = problemOfError(fromFramework(error), request.id);
+  if (known === undefined) {
+    const fields = { trace_id: request.id, method: request.method, path: pathOf(request.url), error: toError(error) };
+    log.error(fields, 'a request failed unexpectedly');
+    sendProblem(
+      reply,
+      problemOf('internal_error', 'an unexpected fault; the trace id finds it in the logs', request.id),
+    );
+    return;
+  }
+  if (known.problem.code === 'unavailable') log.debug({ trace_id: request.id, error: toError(error) }, 'answered 503');
+  if (known.retryAfter !== undefined) reply.header('retry-after', String(known.retryAfter));
+  sendProblem(reply, known.problem);
+}
+
+function fromFramework(error: unknown): unknown {
+  const code = FRAMEWORK_CODES[(error as Partial<FastifyError>).code ?? ''];
+  return code === undefined ? error : new RequestError(code, toError(error).message);
+}
+
+function sendProblem(reply: FastifyReply, problem: Problem): void {
+  reply.code(problem.status).type(PROBLEM_MEDIA_TYPE).send(JSON.stringify(problem));
+}
+
+/** Queries may hold what should not be logged. */
+function pathOf(url: string): string {
+  return url.split('?', 1)[0]!;
+}

@@ -1,0 +1,49 @@
+import type { FastifyPluginAsync } from 'fastify';
+import { webhookRoutes } from '#services/gateway/routes.ts';
+import { refundRoutes } from '#services/payments/refund.routes.ts';
+import { paymentRoutes } from '#services/payments/routes.ts';
+import { ledgerRoutes, walletRoutes } from '#services/wallets/routes.ts';
+import { completedPayments, createCompletionWaiter } from './completion.ts';
+import type { ApiContext } from './context.ts';
+import { configRoutes } from './routes/config.ts';
+import { dlqRoutes } from './routes/dlq.ts';
+import { sagaRoutes } from './routes/sagas.ts';
+import { timelineRoutes } from './routes/timeline.ts';
+
+/** The routes of a process, by the services that it runs. */
+export interface ApiRoutes {
+  /** Everything, below the base path. */
+  readonly all: readonly FastifyPluginAsync[];
+  /** What answers without the base path too. */
+  readonly withoutBase: readonly FastifyPluginAsync[];
+  stop(): void;
+}
+
+const COMPLETION_POLL_MS = 100;
+
+export function apiRoutes(context: ApiContext): ApiRoutes {
+  const { executors, settings, store, sql, clock, ids, log, tail } = context;
+  const completion = createCompletionWaiter(
+    { maxWaiters: settings.maxWaiters, pollMs: COMPLETION_POLL_MS },
+    { tail, log, completed: (paymentIds) => completedPayments(store, paymentIds) },
+  );
+  const withoutBase: FastifyPluginAsync[] = [];
+  const baseOnly: FastifyPluginAsync[] = [configRoutes(settings), dlqRoutes(context)];
+  if (executors.payments !== undefined) {
+    const executor = executors.payments;
+    const { tokenRequired } = context;
+    withoutBase.push(
+      paymentRoutes({ executor, store, sql, completion, clock, ids, tokenRequired, ...settings }),
+      refundRoutes({ executor, sql, clock, ids, ...settings }),
+      timelineRoutes(context),
+    );
+    baseOnly.push(sagaRoutes(context, executor));
+  }
+  if (executors.wallets !== undefined) {
+    const ports = { executor: executors.wallets, store, sql, clock, ...settings };
+    withoutBase.push(walletRoutes(ports));
+    baseOnly.push(ledgerRoutes(ports));
+  }
+  if (context.webhooks !== undefined) baseOnly.push(webhookRoutes({ ...context.webhooks, clock, ids, log }));
+  return { all: [...withoutBase, ...baseOnly], withoutBase, stop: () => completion.stop() };
+}
