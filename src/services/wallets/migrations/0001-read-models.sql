@@ -20,8 +20,8 @@ CREATE TABLE wallets.wallet_balances (
 
 COMMENT ON COLUMN wallets.wallet_balances.wallet_id IS 'A function of user_id (walletIdOf): the primary key finds a user''s wallet too.';
 
--- "All wallets with a balance above X".
-CREATE INDEX wallet_balances_balance ON wallets.wallet_balances (balance_minor);
+-- "All wallets with a balance above X": X is in major units, hence other minor units in each currency.
+CREATE INDEX wallet_balances_balance ON wallets.wallet_balances (currency, balance_minor);
 
 -- Sums may pass what a bigint holds long before a single balance does: hence numeric.
 CREATE TABLE wallets.ledger_accounts (
