@@ -37,6 +37,11 @@ export interface Kernel {
   stop(): Promise<void>;
 }
 
+/** The consumer by which a service's read models follow the log. */
+export function followerName(service: string): string {
+  return `${service}-projections`;
+}
+
 /** @param catalog the definitions of everything that may be on the bus */
 export function createKernel(
   config: Config,
@@ -89,7 +94,7 @@ export function createKernel(
         ...(onCommitted !== undefined && { onCommitted }),
       }),
     follower: (service) => {
-      const name = `${service.name}-projections`;
+      const name = followerName(service.name);
       const types = [...new Set(service.projections.flatMap((projection) => projection.events))];
       const settings = {
         maxBatch: config.maxInbox,

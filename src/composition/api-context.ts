@@ -1,0 +1,92 @@
+import { createHealth, type HealthCheck } from '#kernel/observability/health.ts';
+import type { Log } from '#kernel/observability/log.ts';
+import type { Metrics } from '#kernel/observability/metrics.ts';
+import { createWorkList } from '#services/gateway/queries.ts';
+import type { ApiContext } from '#src/api/context.ts';
+import type { Config, ServiceName } from '#src/config.ts';
+import type { Database } from './database.ts';
+import type { Kernel } from './kernel.ts';
+import type { RunningServices, ServiceInputs } from './services.ts';
+
+const HEALTH_TIMEOUT_MS = 2000;
+const MAX_WAITERS = 10_000;
+const DLQ_REPLAYS_PER_SECOND = 100;
+
+interface Parts {
+  readonly config: Config;
+  readonly database: Database;
+  readonly kernel: Kernel;
+  readonly services: RunningServices;
+  readonly inputs: ServiceInputs;
+  readonly metrics: Metrics;
+  readonly log: Log;
+}
+
+/** What the API stands on, from the parts of this process. `stop` ends what only the API needed. */
+export function apiContext(parts: Parts): { readonly api: ApiContext; stop(): void } {
+  const { config, database, kernel, services, inputs, metrics, log } = parts;
+  const sql = metrics.timed(database.pool);
+  const payments = services.processors.get('payments');
+  const wallets = services.processors.get('wallets');
+  const gateway = services.processors.get('gateway');
+  const api: ApiContext = {
+    settings: {
+      host: config.host,
+      port: config.port,
+      maxWaitSeconds: config.maxWaitSeconds,
+      maxWaiters: MAX_WAITERS,
+      idempotencyTtlMs: config.idempotencyTtlMs,
+      dlqReplaysPerSecond: DLQ_REPLAYS_PER_SECOND,
+      publicSettings: { topology: config.topology, services: config.services.join(','), gateway: inputs.gatewaySettings.gateway },
+    },
+    executors: { ...(payments !== undefined && { payments }), ...(wallets !== undefined && { wallets }) },
+    paymentSettings: inputs.paymentSettings,
+    tokenRequired: inputs.provider.requiresToken,
+    ...(gateway !== undefined && {
+      webhooks: {
+        executor: gateway,
+        workList: createWorkList(sql),
+        providers: new Map([[inputs.provider.name, inputs.provider]]),
+        onWebhook: () => undefined,
+      },
+    }),
+    store: kernel.store,
+    sql,
+    tail: kernel.tail,
+    clock: kernel.clock,
+    ids: kernel.ids,
+    log,
+    health: createHealth(healthChecks(parts), kernel.clock, HEALTH_TIMEOUT_MS),
+    metrics,
+    refreshRetries: (service) => services.processors.get(service as ServiceName)?.refreshRetries(),
+  };
+  return { api, stop: () => undefined };
+}
+
+function healthChecks({ database, services }: Parts): readonly HealthCheck[] {
+  const store: HealthCheck = {
+    name: 'database',
+    critical: true,
+    check: async () => {
+      await database.pool.query('SELECT 1');
+      return { status: 'healthy' };
+    },
+  };
+  const bus: HealthCheck = {
+    name: 'bus',
+    critical: true,
+    check: async () => {
+      const waiting = [...services.processors].filter(([, processor]) => !processor.status().available).map(([name]) => name);
+      return waiting.length === 0 ? { status: 'healthy' } : { status: 'unhealthy', detail: `waiting for the store: ${waiting.join(', ')}` };
+    },
+  };
+  const gateway: HealthCheck = {
+    name: 'gateway',
+    critical: false,
+    check: async () => {
+      const state = services.worker?.status().breaker.state;
+      return state === undefined || state === 'closed' ? { status: 'healthy' } : { status: 'degraded', detail: `the circuit is ${state}` };
+    },
+  };
+  return services.worker === undefined ? [store, bus] : [store, bus, gateway];
+}

@@ -1,0 +1,144 @@
+import { resolve } from 'node:path';
+import type { EventDefinition } from '#kernel/core/event.ts';
+import type { Log } from '#kernel/observability/log.ts';
+import type { Processor } from '#kernel/processor/processor.ts';
+import type { ServiceDefinition } from '#kernel/processor/service.ts';
+import type { Follower } from '#kernel/projections/follower.ts';
+import { fraudService } from '#services/fraud/index.ts';
+import { watchRules, type WatchedRules } from '#services/fraud/rules-file.ts';
+import { gatewayService } from '#services/gateway/index.ts';
+import type { GatewayProvider } from '#services/gateway/provider.ts';
+import { createSimulatorProvider } from '#services/gateway/providers/simulator.ts';
+import { createWorkList } from '#services/gateway/queries.ts';
+import { DEFAULT_GATEWAY_SETTINGS, type GatewaySettings } from '#services/gateway/settings.ts';
+import { createGatewayWorker, type GatewayWorker } from '#services/gateway/worker.ts';
+import { PAYMENT } from '#services/payments/contract.ts';
+import { DEFAULT_PAYMENT_SETTINGS, type PaymentSettings } from '#services/payments/payment.decider.ts';
+import { paymentsService } from '#services/payments/index.ts';
+import { dueSagas } from '#services/payments/queries.ts';
+import { DEFAULT_WALLET_SETTINGS } from '#services/wallets/decider.ts';
+import { walletsService } from '#services/wallets/index.ts';
+import type { Config, ServiceName } from '#src/config.ts';
+import type { Database } from './database.ts';
+import { createJob, type Job } from './jobs.ts';
+import type { Kernel } from './kernel.ts';
+
+const RULES_LOOK_MS = 1000;
+const PROJECT = resolve(import.meta.dirname, '../..');
+
+/** What the services are told apart from the configuration. */
+export interface ServiceInputs {
+  readonly rules: WatchedRules;
+  readonly gatewaySettings: GatewaySettings;
+  readonly paymentSettings: PaymentSettings;
+  readonly provider: GatewayProvider;
+}
+
+/** The definitions of every service that is event-sourced, whether this process runs it or not. */
+export function serviceDefinitions(inputs: ServiceInputs): ReadonlyMap<ServiceName, ServiceDefinition> {
+  return new Map<ServiceName, ServiceDefinition>([
+    ['fraud', fraudService({ rules: () => inputs.rules.current() })],
+    ['wallets', walletsService(DEFAULT_WALLET_SETTINGS)],
+    ['gateway', gatewayService(inputs.gatewaySettings)],
+    ['payments', paymentsService(inputs.paymentSettings)],
+  ]);
+}
+
+/** Everything that may be on the bus. */
+export function catalogOf(definitions: ReadonlyMap<ServiceName, ServiceDefinition>): readonly EventDefinition[] {
+  return [...definitions.values()].flatMap((definition) => definition.produces);
+}
+
+/** Reads the fraud rules and settles how the services are configured. */
+export async function prepareServices(config: Config, gatewayUrl: string, webhookSecret: string, log: Log): Promise<ServiceInputs> {
+  const rulesLog = { info: (message: string) => log.info({ service: 'fraud' }, message), error: (message: string) => log.error({ service: 'fraud' }, message) };
+  return {
+    rules: await watchRules(resolve(PROJECT, config.fraudRulesFile), RULES_LOOK_MS, rulesLog),
+    gatewaySettings: { ...DEFAULT_GATEWAY_SETTINGS, callTimeoutMs: config.gatewayDeadlineMs, maxInFlight: config.gatewayConcurrency },
+    paymentSettings: {
+      ...DEFAULT_PAYMENT_SETTINGS,
+      fraudDeadlineMs: config.fraudDeadlineMs,
+      debitDeadlineMs: config.debitDeadlineMs,
+      gatewayDeadlineMs: config.gatewayDeadlineMs,
+    },
+    provider: createSimulatorProvider({ baseUrl: gatewayUrl, maxConnections: config.gatewayConcurrency, webhookSecret }),
+  };
+}
+
+/** The services of this process, running. */
+export interface RunningServices {
+  readonly processors: ReadonlyMap<ServiceName, Processor>;
+  readonly followers: readonly Follower[];
+  readonly worker: GatewayWorker | undefined;
+  start(): Promise<void>;
+  /** Ends what begins new work first, then the services, each after what it has in hand. */
+  stop(): Promise<void>;
+}
+
+interface Parts {
+  readonly config: Config;
+  readonly database: Database;
+  readonly kernel: Kernel;
+  readonly inputs: ServiceInputs;
+  readonly definitions: ReadonlyMap<ServiceName, ServiceDefinition>;
+  readonly log: Log;
+}
+
+export function runServices(parts: Parts): RunningServices {
+  const { config, kernel, definitions } = parts;
+  const chosen = [...definitions].filter(([name]) => config.services.includes(name));
+  let worker: GatewayWorker | undefined;
+  const processors = new Map<ServiceName, Processor>();
+  const followers: Follower[] = [];
+  for (const [name, definition] of chosen) {
+    const onCommitted = name === 'gateway' ? (events: Parameters<GatewayWorker['onCommitted']>[0]) => worker?.onCommitted(events) : undefined;
+    processors.set(name, kernel.processor(definition, onCommitted));
+    if (definition.projections.length > 0) followers.push(kernel.follower(definition));
+  }
+  const gateway = processors.get('gateway');
+  if (gateway !== undefined) worker = gatewayWorker(parts, gateway);
+  const payments = processors.get('payments');
+  const sweeper = payments === undefined ? undefined : sagaSweeper(parts, payments);
+
+  return {
+    processors,
+    followers,
+    get worker() {
+      return worker;
+    },
+    start: async () => {
+      for (const processor of processors.values()) await processor.start();
+      for (const follower of followers) await follower.start();
+      worker?.start();
+      sweeper?.start();
+    },
+    stop: async () => {
+      await sweeper?.stop();
+      await worker?.stop();
+      await Promise.all([...processors.values()].map((processor) => processor.stop()));
+      await Promise.all(followers.map((follower) => follower.stop()));
+    },
+  };
+}
+
+function gatewayWorker({ database, kernel, inputs, log }: Parts, executor: Processor): GatewayWorker {
+  const workList = createWorkList(database.pool);
+  return createGatewayWorker(inputs.gatewaySettings, { executor, workList, provider: inputs.provider, clock: kernel.clock, random: Math.random, log, onCall: () => undefined });
+}
+
+/** Tells overdue sagas so; any instance may, since the payment itself decides whether it is true. */
+function sagaSweeper({ config, database, kernel, log }: Parts, payments: Processor): Job {
+  const sweep = async (): Promise<void> => {
+    const due = await dueSagas(database.pool, kernel.clock.now(), config.sweepLimit);
+    await Promise.all(
+      due.map((id) =>
+        payments.execute({
+          commands: [{ aggregate: PAYMENT, id, command: { type: 'DeadlinePassed' } }],
+          traceId: kernel.ids.traceId(),
+          answer: () => null,
+        }),
+      ),
+    );
+  };
+  return createJob('saga sweeper', config.sweepMs, sweep, log);
+}

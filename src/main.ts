@@ -1,0 +1,111 @@
+import { mkdir } from 'node:fs/promises';
+import { type AddressInfo, createServer } from 'node:net';
+import type { Log } from '#kernel/observability/log.ts';
+import { createMetrics, type Metrics } from '#kernel/observability/metrics.ts';
+import { createApi } from '#src/api/server.ts';
+import { apiContext } from '#src/composition/api-context.ts';
+import { type Database, openDatabase, SERVICES_WITH_TABLES } from '#src/composition/database.ts';
+import { partitionJob, pruneJob } from '#src/composition/jobs.ts';
+import { createKernel, type Kernel } from '#src/composition/kernel.ts';
+import { catalogOf, prepareServices, runServices, type ServiceInputs, serviceDefinitions } from '#src/composition/services.ts';
+import { runSimulator, webhookSecretOf } from '#src/composition/simulator.ts';
+import type { Config } from '#src/config.ts';
+
+/** A platform that runs. */
+export interface Platform {
+  /** Where the API is. */
+  readonly url: string;
+  /** Where the card gateway is, or undefined when this process does not speak to one. */
+  readonly gatewayUrl: string | undefined;
+  /** The services that this process runs. */
+  readonly services: readonly string[];
+  /** Stops taking requests, finishes what is in hand, and leaves everything so that the next start goes on. */
+  stop(): Promise<void>;
+}
+
+/** Something that was started and has to be stopped. */
+interface Running {
+  readonly name: string;
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts everything that the settings ask for: database, kernel, services, gateway simulator, API.
+ * @throws Error one line that says what is wrong and which setting it is about; what was started is stopped again
+ */
+export async function startPlatform(settings: Config, log: Log): Promise<Platform> {
+  const running: Running[] = [];
+  const stop = () => stopAll(running, log);
+  try {
+    return { ...(await start(settings, log, running)), stop };
+  } catch (cause) {
+    await stop();
+    throw cause;
+  }
+}
+
+async function start(settings: Config, log: Log, running: Running[]): Promise<Omit<Platform, 'stop'>> {
+  const config = { ...settings, port: settings.port === 0 ? await freePort(settings.host) : settings.port };
+  await mkdir(config.dataDir, { recursive: true });
+  const database = await openDatabase(config, log, SERVICES_WITH_TABLES);
+  running.push({ name: 'database', stop: () => database.close() });
+  const { inputs, gatewayUrl } = await startGateway(config, log, running);
+  const metrics = createMetrics();
+  const { kernel, services } = await startServices(config, database, inputs, metrics, log, running);
+  const context = apiContext({ config, database, kernel, services, inputs, metrics, log });
+  running.push({ name: 'metrics', stop: async () => context.stop() });
+  const api = createApi(context.api);
+  const { url } = await api.start();
+  running.push({ name: 'api', stop: () => api.stop() });
+  log.info({ url, services: config.services, instance: config.instance }, 'Caudal runs');
+  return { url, gatewayUrl, services: config.services };
+}
+
+async function startGateway(config: Config, log: Log, running: Running[]): Promise<{ inputs: ServiceInputs; gatewayUrl: string | undefined }> {
+  const secret = await webhookSecretOf(config);
+  let gatewayUrl = config.gatewayUrl;
+  if (gatewayUrl === undefined && config.services.includes('gateway')) {
+    const webhookUrl = `http://${config.host}:${config.port}/api/v1/webhooks/simulator`;
+    const simulator = await runSimulator(config, webhookUrl, secret, log);
+    running.push({ name: 'simulator', stop: () => simulator.stop() });
+    gatewayUrl = simulator.url;
+  }
+  const inputs = await prepareServices(config, gatewayUrl ?? 'http://127.0.0.1:8090', secret, log);
+  running.push({ name: 'fraud rules', stop: async () => inputs.rules.stop() });
+  return { inputs, gatewayUrl };
+}
+
+async function startServices(config: Config, database: Database, inputs: ServiceInputs, metrics: Metrics, log: Log, running: Running[]) {
+  const definitions = serviceDefinitions(inputs);
+  const kernel: Kernel = createKernel(config, database, catalogOf(definitions), metrics.observer, log);
+  await kernel.start();
+  running.push({ name: 'kernel', stop: () => kernel.stop() });
+  const services = runServices({ config, database, kernel, inputs, definitions, log });
+  running.push({ name: 'services', stop: () => services.stop() });
+  await services.start();
+  for (const job of [partitionJob(database.pool, config.partitionsAhead, log), pruneJob(database.pool, log)]) {
+    job.start();
+    running.push({ name: 'job', stop: () => job.stop() });
+  }
+  return { kernel, services };
+}
+
+/** In the reverse order of starting; what does not stop is logged, and the rest is stopped all the same. */
+async function stopAll(running: Running[], log: Log): Promise<void> {
+  for (let part = running.pop(); part !== undefined; part = running.pop()) {
+    const { name } = part;
+    await part.stop().catch((error: Error) => log.error({ part: name, error }, 'this part did not stop cleanly'));
+  }
+}
+
+/** A port that is free now: webhooks need the API's address before it listens. */
+function freePort(host: string): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once('error', reject);
+    server.listen(0, host, () => {
+      const { port } = server.address() as AddressInfo;
+      server.close(() => resolve(port));
+    });
+  });
+}
