@@ -8,7 +8,10 @@ export interface Account {
   gid: number;
 }
 
+/** Bits of Linux' capabilities, as in /proc/self/status; see capabilities(7). */
 const CAP_DAC_READ_SEARCH = 1n << 2n;
+const CAP_SETPCAP = 1n << 8n;
+const NEEDED_CAPABILITIES = CAP_DAC_READ_SEARCH | CAP_SETPCAP;
 
 /**
  * The account that PostgreSQL has to run as, since it refuses to run as root: undefined when we are not root, else the owner of
@@ -49,7 +52,9 @@ function setpriv(account: Account, paths: string[]): string[] {
   const closed = paths.map((path) => closedFolder(path, account)).find((folder) => folder !== undefined);
   if (closed === undefined) return base;
   if (!mayGrantSearch()) throw new Error(cannotRunAsRoot(`the folder ${closed} is closed to the account it runs as`));
-  return [...base, '--inh-caps=+dac_read_search', '--ambient-caps=+dac_read_search'];
+  // initdb asks access(2) whether it may run the server, which disregards capabilities without this bit.
+  const honoured = '--securebits=+no_setuid_fixup';
+  return [...base, '--inh-caps=+dac_read_search', '--ambient-caps=+dac_read_search', honoured];
 }
 
 function requireSetpriv(): void {
@@ -69,10 +74,10 @@ function closedFolder(path: string, account: Account): string | undefined {
   return (mode & searchBit) === 0 ? parent : closedFolder(parent, account);
 }
 
-/** A container may have taken the capability away from root. */
+/** A container may have taken the capabilities away from root. */
 function mayGrantSearch(): boolean {
   const bounding = /^CapBnd:\s*([0-9a-f]+)/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1];
-  return bounding !== undefined && (BigInt(`0x${bounding}`) & CAP_DAC_READ_SEARCH) !== 0n;
+  return (BigInt(`0x${bounding ?? '0'}`) & NEEDED_CAPABILITIES) === NEEDED_CAPABILITIES;
 }
 
 function cannotRunAsRoot(reason: string): string {
