@@ -14,7 +14,14 @@ async function main(): Promise<void> {
     ? `to ${settings.webhookUrl}`
     : 'off; set GATEWAY_WEBHOOK_SECRET to sign and send them';
   process.send?.({ url });
-  process.once('disconnect', () => void simulator.stop().catch(fail));
+  const end = (): void => {
+    simulator
+      .stop()
+      .catch(fail)
+      // An open channel to the parent would keep this process alive.
+      .finally(() => process.connected && process.disconnect());
+  };
+  process.once('disconnect', end);
   process.stdout.write(
     `The gateway simulator is at ${url}\n` +
       `  webhooks  ${webhooks}\n` +
@@ -22,7 +29,7 @@ async function main(): Promise<void> {
       `  try       curl ${url}/\n`,
   );
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-    process.once(signal, () => void simulator.stop().catch(fail));
+    process.once(signal, end);
   }
 }
 
