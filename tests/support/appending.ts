@@ -1,6 +1,7 @@
 import type { TestContext } from 'node:test';
 import { createIdSource } from '#kernel/core/ids.ts';
 import type { PendingEvent, Store, StreamAppend, StreamRef, Writer } from '#kernel/event-store/store.ts';
+import { onEnd } from './cleanup.ts';
 
 const ids = createIdSource();
 const METADATA = {
@@ -26,7 +27,7 @@ export function append(stream: StreamRef, expectedPosition: number, ...events: P
 /** Opens a writer, and closes it after the test. */
 export async function openWriter(t: TestContext, store: Store, name = 'writer'): Promise<Writer> {
   const writer = await store.openWriter(name);
-  t.after(() => writer.close());
+  onEnd(t, () => writer.close());
   return writer;
 }
 

@@ -16,6 +16,7 @@ import type { Store } from '#kernel/event-store/store.ts';
 import { migrate } from '#kernel/postgres/migrator.ts';
 import { createPool, type Pool } from '#kernel/postgres/pool.ts';
 import type { FailureStore } from '#kernel/processor/failures.ts';
+import { onEnd } from './cleanup.ts';
 import { createManualClock, type ManualClock } from './manual-clock.ts';
 import { createDatabase } from './postgres.ts';
 import { TOY_TABLES } from './toy-tables.ts';
@@ -97,7 +98,7 @@ export async function openPostgres(t: TestContext): Promise<PostgresBackend> {
   const clock = createManualClock();
   const settings = { url, applicationName: 'test', maxConnections: 6, statementTimeoutMs: STATEMENT_TIMEOUT_MS };
   const pool = createPool(settings, (error) => t.diagnostic(`idle connection: ${error.message}`));
-  t.after(() => pool.close());
+  onEnd(t, () => pool.close());
   await migrate(pool, [{ scope: 'kernel', directory: MIGRATIONS }]);
   await pool.query(TOY_TABLES);
   const storeFor = (at: string, instance: string, by: Clock, commitTimeoutMs?: number): Store =>

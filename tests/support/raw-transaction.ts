@@ -1,7 +1,8 @@
 import type { TestContext } from 'node:test';
 import pg from 'pg';
-import { connectionOptions } from '#kernel/postgres/driver.ts';
 import { monthOf, type StreamRef } from '#kernel/event-store/store.ts';
+import { connectionOptions } from '#kernel/postgres/driver.ts';
+import { onEnd } from './cleanup.ts';
 
 /** A session that appends by hand, with the functions that writers use, and takes its time. */
 export interface RawTransaction {
@@ -16,7 +17,7 @@ export async function openRawTransaction(t: TestContext, url: string, storedAt: 
   const client = new pg.Client(connectionOptions(url, 'raw'));
   client.on('error', (error) => t.diagnostic(error.message));
   await client.connect();
-  t.after(() => client.end());
+  onEnd(t, () => client.end());
   let end = { chain: 0, position: 0 };
   return {
     begin: async () => {

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import type { TestContext } from 'node:test';
+import { onEnd } from './cleanup.ts';
 
 /** A network between a client and a server that can be made to fail. */
 export interface TcpProxy {
@@ -43,7 +44,7 @@ export async function startTcpProxy(t: TestContext, serverUrl: string): Promise<
   const cut = (): void => {
     for (const socket of sockets) socket.destroy();
   };
-  t.after(async () => {
+  onEnd(t, async () => {
     cut();
     server.close();
     await once(server, 'close');

@@ -11,6 +11,7 @@ import type { FailureStore } from '#kernel/processor/failures.ts';
 import { createProcessor, type Processor, type ProcessorSettings } from '#kernel/processor/processor.ts';
 import { createFollower, type Follower } from '#kernel/projections/follower.ts';
 import type { Backend } from './backends.ts';
+import { onEnd } from './cleanup.ts';
 import { added, additionAsked, createToyService, type ToyFaults, toyTopology } from './toy-service.ts';
 
 const SETTINGS: ProcessorSettings = {
@@ -98,7 +99,7 @@ export async function startToyProcess(t: TestContext, backend: Backend, options:
     },
   );
   await processor.start();
-  t.after(() => processor.stop());
+  onEnd(t, () => processor.stop());
   return { processor, consumer, tail, conflicts: () => conflicts };
 }
 
@@ -121,6 +122,6 @@ export async function startToyFollower(
     },
   );
   await follower.start();
-  t.after(() => follower.stop());
+  onEnd(t, () => follower.stop());
   return { follower, tail };
 }

@@ -65,11 +65,13 @@ interface Planned {
 /**
  * Decides a batch: messages first, in order, then requests. A message that cannot be decided leaves no trace but its
  * failure; requests that are refused get their refusal as an answer.
+ * @param again true after a conflict: streams that are said to be new are looked up all the same
  * @throws UnavailableError when states cannot be loaded
  */
 export async function prepareBatch(
   items: readonly Item[],
   progress: Progress | undefined,
+  again: boolean,
   ports: BatchPorts,
 ): Promise<PreparedBatch> {
   const decision = createBatchDecision(ports);
@@ -77,7 +79,7 @@ export async function prepareBatch(
   const planned = planMessages(items, failures, ports);
   const requests = items.filter((item) => item.kind === 'request');
   const answers = await findAnswers(requests, ports.store);
-  await loadStates(planned, requests, decision, ports);
+  await loadStates(planned, requests, decision, again, ports);
   const earlier = await lookBack(planned, ports.store);
 
   const parked: { readonly item: MessageItem; readonly place: Place; readonly until: number }[] = [];
@@ -188,12 +190,13 @@ async function loadStates(
   planned: readonly Planned[],
   requests: readonly RequestItem[],
   decision: BatchDecision,
+  again: boolean,
   ports: BatchPorts,
 ): Promise<void> {
   const missing = new Map<string, StreamRef>();
   const enter = (ref: StreamRef, fresh: boolean | undefined): void => {
     if (decision.has(ref)) return;
-    const known = fresh ? ports.states.fresh(ref) : ports.states.get(ref);
+    const known = fresh && !again ? ports.states.fresh(ref) : ports.states.get(ref);
     if (known === undefined) missing.set(keyOf(ref), ref);
     else decision.enter(known);
   };

@@ -157,9 +157,13 @@ export function createProcessor(
     }
   };
 
-  const commitBatch = async (items: readonly Item[], progress: Progress | undefined): Promise<void> => {
+  const commitBatch = async (
+    items: readonly Item[],
+    progress: Progress | undefined,
+    again: boolean,
+  ): Promise<void> => {
     const started = performance.now();
-    const prepared = await prepareBatch(items, progress, batchPorts);
+    const prepared = await prepareBatch(items, progress, again, batchPorts);
     const committed = prepared.empty ? undefined : await commitPrepared(prepared);
     if (progress !== undefined) consumer.confirm(progress);
     if (committed !== undefined) {
@@ -194,7 +198,7 @@ export function createProcessor(
   const handle = async (items: readonly Item[], progress: Progress | undefined): Promise<void> => {
     for (let conflicts = 0; ; conflicts++) {
       try {
-        return await commitBatch(items, progress);
+        return await commitBatch(items, progress, conflicts > 0);
       } catch (cause) {
         if (!(cause instanceof ConflictError)) throw cause;
         observer.conflict(service.name);

@@ -8,7 +8,14 @@ import { describeBackends } from '../../support/backends.ts';
 const DAY_MS = 86_400_000;
 
 function answer(key: string, fields: Partial<StoredAnswer> = {}): StoredAnswer {
-  return { scope: 'http', key, requestHash: 'a'.repeat(64), answer: { ok: 1 }, expiresAt: Date.now() + DAY_MS, ...fields };
+  return {
+    scope: 'http',
+    key,
+    requestHash: 'a'.repeat(64),
+    answer: { ok: 1 },
+    expiresAt: Date.now() + DAY_MS,
+    ...fields,
+  };
 }
 
 describeBackends('stored answers', (open) => {

@@ -22,7 +22,9 @@ async function readAll(store: Store, options: { types?: readonly string[]; limit
 /** Commits of one to three events of two types in turn, by turns to each writer. */
 async function fill(writers: readonly Writer[], commits: number): Promise<void> {
   for (let n = 0; n < commits; n++) {
-    const events = Array.from({ length: (n % 3) + 1 }, (_, i) => pending({ n }, i === 1 ? 'clock.ticked' : 'counter.added'));
+    const events = Array.from({ length: (n % 3) + 1 }, (_, i) =>
+      pending({ n }, i === 1 ? 'clock.ticked' : 'counter.added'),
+    );
     await writers[n % writers.length]!.commit({ appends: [append(newStream(), 0, ...events)] });
   }
 }

@@ -68,10 +68,7 @@ describeBackends('months', (open) => {
     const first = await behind.commit({ appends: [append(stream, 0)] });
     const ahead = await openWriter(t, storeWith(createManualClock(NOVEMBER)), 'ahead');
     await ahead.commit({ appends: [{ ...append(stream, 1), lastMonth: first.month }] });
-    await assert.rejects(
-      behind.commit({ appends: [{ ...append(stream, 1), lastMonth: first.month }] }),
-      ConflictError,
-    );
+    await assert.rejects(behind.commit({ appends: [{ ...append(stream, 1), lastMonth: first.month }] }), ConflictError);
     const third = await behind.commit({ appends: [{ ...append(stream, 2), lastMonth: monthOf(NOVEMBER) }] });
     assert.equal(third.month, monthOf(NOVEMBER));
     assert.deepEqual(await positions(store, stream), [1, 2, 3]);

@@ -38,7 +38,10 @@ describeBackends('rows', (open) => {
     const writer = await openWriter(t, store);
     const row = counter();
     await writer.commit({ appends: [], rows: [{ table: COUNTERS, rows: [row, counter()] }] });
-    await writer.commit({ appends: [], rows: [{ table: COUNTERS, rows: [{ id: row.id, total: 2, note: undefined }] }] });
+    await writer.commit({
+      appends: [],
+      rows: [{ table: COUNTERS, rows: [{ id: row.id, total: 2, note: undefined }] }],
+    });
     const [found] = await store.loadRows(COUNTERS, [[row.id]]);
     assert.deepEqual(found, { id: row.id, total: 2, note: null, open: null, detail: null, changed_at: null });
   });
