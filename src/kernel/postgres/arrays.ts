@@ -38,7 +38,7 @@ const CODECS: Readonly<Record<ColumnType | 'bytea' | 'smallint', Codec>> = {
   timestamptz: {
     oid: 1184,
     width: 8,
-    write: (buffer, at, value: number) => writeInt64(buffer, at, (value - PG_EPOCH_MS) * 1000),
+    write: (buffer, at, value: number) => writeTime(buffer, at, value),
   },
   bytea: { oid: 17, width: 32, write: (buffer, at, value: string) => void buffer.write(value, at, 32, 'hex') },
   text: { oid: 25, write: () => undefined, textOf: (value: string) => value },
@@ -118,6 +118,13 @@ function writeInt64(buffer: Buffer, at: number, value: number): void {
   const high = Math.floor(whole(value, Number.MAX_SAFE_INTEGER) / 0x1_0000_0000);
   buffer.writeInt32BE(high, at);
   buffer.writeUInt32BE(value - high * 0x1_0000_0000, at + 4);
+}
+
+/** Microseconds since 2000; a time after 2285 has more of them than a double counts one by one. */
+function writeTime(buffer: Buffer, at: number, value: number): void {
+  const micros = (value - PG_EPOCH_MS) * 1000;
+  if (Number.isSafeInteger(micros)) writeInt64(buffer, at, micros);
+  else buffer.writeBigInt64BE(BigInt(whole(value, Number.MAX_SAFE_INTEGER) - PG_EPOCH_MS) * 1000n, at);
 }
 
 /** Buffers write what is left of a value that does not fit, without a word. */
