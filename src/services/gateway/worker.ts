@@ -102,7 +102,7 @@ export function createGatewayWorker(settings: GatewaySettings, ports: GatewayWor
     const { id, kind, trace_id, payment_id } = operation;
     try {
       const command = await attempt(operation, lookUpFirst, attemptPorts);
-      if (command !== undefined) await record(operation, command);
+      if (command !== undefined) await record(task, command);
     } catch (cause) {
       const fields = { trace_id, payment_id, kind, id, error: toError(cause) };
       log.warn(fields, 'what the gateway said could not be recorded; it is looked up later');
@@ -111,7 +111,7 @@ export function createGatewayWorker(settings: GatewaySettings, ports: GatewayWor
     }
   }
 
-  async function record(operation: OperationRow, command: OperationCommand): Promise<void> {
+  async function record({ operation, lookUpFirst }: Task, command: OperationCommand): Promise<void> {
     const { id, kind, trace_id, payment_id } = operation;
     if (command.type === 'RecordUnknown' && command.reason === 'answer_mismatch') {
       log.error(
@@ -119,8 +119,10 @@ export function createGatewayWorker(settings: GatewaySettings, ports: GatewayWor
         'the gateway answers for another amount, currency or key than was asked for',
       );
     }
+    // The first attempt begins the stream, unless a webhook was faster: that is a conflict, and is decided again.
+    const fresh = !lookUpFirst && operation.attempts === 0;
     await executor.execute({
-      commands: [{ aggregate: kind === 'charge' ? CHARGE : GATEWAY_REFUND, id, command }],
+      commands: [{ aggregate: kind === 'charge' ? CHARGE : GATEWAY_REFUND, id, command, fresh }],
       traceId: trace_id,
       correlationId: payment_id,
       answer: () => null,
