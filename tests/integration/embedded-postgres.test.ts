@@ -9,7 +9,7 @@ import { afterEach, beforeEach, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '#kernel/postgres/embedded.ts';
-import { temporaryDataFolder } from '../support/postgres.ts';
+import { temporaryDataFolder } from '../support/data-folder.ts';
 
 const OWNER = join(import.meta.dirname, '..', 'support', 'embedded-owner.ts');
 
@@ -53,7 +53,8 @@ describe('the embedded PostgreSQL', () => {
   async function startInOwner(): Promise<{ owner: ChildProcess; url: string; port: number; startedByUs: boolean }> {
     const owner = spawnOwner();
     assert.ok(owner.stdout);
-    const [line] = await once(createInterface(owner.stdout), 'line');
+    const failed = once(owner, 'exit').then(([code]) => assert.fail(`the owner ended with code ${code}`));
+    const [line] = await Promise.race([once(createInterface(owner.stdout), 'line'), failed]);
     return { owner, ...JSON.parse(line) };
   }
 
