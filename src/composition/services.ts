@@ -16,7 +16,6 @@ import { PAYMENT } from '#services/payments/contract.ts';
 import { DEFAULT_PAYMENT_SETTINGS, type PaymentSettings } from '#services/payments/payment.decider.ts';
 import { paymentsService } from '#services/payments/index.ts';
 import { dueSagas } from '#services/payments/queries.ts';
-import { DEFAULT_WALLET_SETTINGS } from '#services/wallets/decider.ts';
 import { walletsService } from '#services/wallets/index.ts';
 import type { Config, ServiceName } from '#src/config.ts';
 import type { Database } from './database.ts';
@@ -38,7 +37,7 @@ export interface ServiceInputs {
 export function serviceDefinitions(inputs: ServiceInputs): ReadonlyMap<ServiceName, ServiceDefinition> {
   return new Map<ServiceName, ServiceDefinition>([
     ['fraud', fraudService({ rules: () => inputs.rules.current() })],
-    ['wallets', walletsService(DEFAULT_WALLET_SETTINGS)],
+    ['wallets', walletsService({ requestTtlMs: inputs.paymentSettings.debitDeadlineMs })],
     ['gateway', gatewayService(inputs.gatewaySettings)],
     ['payments', paymentsService(inputs.paymentSettings)],
   ]);
@@ -54,7 +53,7 @@ export async function prepareServices(config: Config, gatewayUrl: string, webhoo
   const rulesLog = { info: (message: string) => log.info({ service: 'fraud' }, message), error: (message: string) => log.error({ service: 'fraud' }, message) };
   return {
     rules: await watchRules(resolve(PROJECT, config.fraudRulesFile), RULES_LOOK_MS, rulesLog),
-    gatewaySettings: { ...DEFAULT_GATEWAY_SETTINGS, callTimeoutMs: config.gatewayDeadlineMs, maxInFlight: config.gatewayConcurrency },
+    gatewaySettings: { ...DEFAULT_GATEWAY_SETTINGS, callTimeoutMs: config.gatewayDeadlineMs, breakerHalfOpenAfterMs: config.gatewayBreakerOpenMs, maxInFlight: config.gatewayConcurrency },
     paymentSettings: {
       ...DEFAULT_PAYMENT_SETTINGS,
       fraudDeadlineMs: config.fraudDeadlineMs,

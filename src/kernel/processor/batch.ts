@@ -255,7 +255,7 @@ function decideMessage(
   try {
     decision.attempt(reactions, () => {
       for (const reaction of reactions) {
-        const [result] = decision.decide([reaction], cause, earlier.get(reaction));
+        const [result] = decision.decide([reaction], cause, earlier.get(reaction) ?? earlierInBatch(reaction, decision));
         if (!result!.ok) throw new DataError(`refused: ${result!.refusal.code}: ${result!.refusal.message}`);
       }
     });
@@ -263,6 +263,14 @@ function decideMessage(
   } catch (error) {
     return toError(error);
   }
+}
+
+/** Two attempts at one request may meet in a batch: the second then finds what the first has just decided. */
+function earlierInBatch({ aggregate, id, lookBack }: Reaction, decision: BatchDecision): RecordedEvent | undefined {
+  if (lookBack === undefined) return undefined;
+  return decision.events.findLast(
+    (event) => event.aggregateId === id && event.aggregateType === aggregate && lookBack.matches(event),
+  );
 }
 
 function decideRequest(
