@@ -27,6 +27,7 @@ const NAMES_WITH_A_REASON = {
   'gateway/attempt.ts': 'one call of the worker, and what its outcome leads to',
   'gateway/reconciliation.ts': "compares a gateway's own record with ours",
   'gateway/settings.ts': 'what the worker and its attempts can be told',
+  'metrics/sampler.ts': 'looks at the process from outside of any decision',
   'wallets/ledger.ts': 'the accounts and postings of double entry',
 };
 const SERVICE_INDEX = /^src\/services\/[^/]+\/index\.ts$/;

@@ -15,8 +15,15 @@ export interface Metrics {
   requests(method: string, route: string): (status: number, ms: number) => void;
   /** The latencies of all requests since this was last asked. */
   takeRequestLatencies(): Percentiles;
+  readonly gateway: GatewayObserver;
   /** The same database, with the time of each statement measured. */
   timed(sql: Sql): Sql;
+}
+
+/** What the gateway service tells of its calls and of webhooks. */
+export interface GatewayObserver {
+  call(info: { readonly gateway: string; readonly call: string; readonly outcome: string; readonly ms: number }): void;
+  webhook(gateway: string, outcome: string): void;
 }
 
 export function createMetrics(): Metrics {
@@ -96,6 +103,26 @@ function observeRequests(registry: Registry): Pick<Metrics, 'requests' | 'takeRe
         latencies.observe(ms);
       };
     },
+  };
+}
+
+function observeGateway(registry: Registry): GatewayObserver {
+  const calls = new Histogram({
+    name: 'caudal_gateway_call_seconds',
+    help: 'calls to card gateways; rejected: not made, the circuit is open',
+    labelNames: ['gateway', 'call', 'outcome'],
+    buckets: REQUEST_SECONDS,
+    registers: [registry],
+  });
+  const webhooks = new Counter({
+    name: 'caudal_webhooks_total',
+    help: 'webhooks of card gateways, by what became of them; refused ones too',
+    labelNames: ['gateway', 'outcome'],
+    registers: [registry],
+  });
+  return {
+    call: ({ gateway, call, outcome, ms }) => calls.observe({ gateway, call, outcome }, ms / 1000),
+    webhook: (gateway, outcome) => webhooks.inc({ gateway, outcome }),
   };
 }
 
