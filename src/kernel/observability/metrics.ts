@@ -33,6 +33,7 @@ export function createMetrics(): Metrics {
     registry,
     observer: observeProcessors(registry),
     ...observeRequests(registry),
+    gateway: observeGateway(registry),
     timed: observeQueries(registry),
   };
 }
