@@ -48,7 +48,7 @@ export function createInlineProjections(
       for (const event of own) row = projection.evolve(row, event);
       rows.push(row!);
       const last = own.at(-1)!;
-      const entry = { row: row!, stream: last.aggregateId, position: last.streamPosition };
+      const entry = { row: row!, stream: streamOf(last), position: last.streamPosition };
       pending.push(() => cache.set(name, entry));
     }
     return { table: projection.table, rows };
@@ -101,7 +101,7 @@ async function presentRows(
     const first = events[0]!;
     if (projection.startsRow(first)) continue;
     const cached = cache.get(name);
-    if (cached !== undefined && cached.stream === first.aggregateId && cached.position === first.streamPosition - 1) {
+    if (cached !== undefined && cached.stream === streamOf(first) && cached.position === first.streamPosition - 1) {
       found.set(name, cached.row);
     } else missing.push(key);
   }
@@ -110,6 +110,11 @@ async function presentRows(
     found.set(projection.table.key.map((column) => row[column]).join('\u0000'), row);
   }
   return found;
+}
+
+/** Streams of different types may share an id: a payment and its charge do. */
+function streamOf(event: RecordedEvent): string {
+  return `${event.aggregateType}/${event.aggregateId}`;
 }
 
 function sumWrites(projection: SumProjection, events: readonly RecordedEvent[]): SumWrites {
