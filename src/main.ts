@@ -7,6 +7,7 @@ import { apiContext } from '#src/composition/api-context.ts';
 import { type Database, openDatabase, SERVICES_WITH_TABLES } from '#src/composition/database.ts';
 import { partitionJob, pruneJob } from '#src/composition/jobs.ts';
 import { createKernel, type Kernel } from '#src/composition/kernel.ts';
+import { metricsService } from '#src/composition/metrics.ts';
 import { catalogOf, prepareServices, runServices, type ServiceInputs, serviceDefinitions } from '#src/composition/services.ts';
 import { runSimulator, webhookSecretOf } from '#src/composition/simulator.ts';
 import type { Config } from '#src/config.ts';
@@ -52,9 +53,12 @@ async function start(settings: Config, log: Log, running: Running[]): Promise<Om
   const { inputs, gatewayUrl } = await startGateway(config, log, running);
   const metrics = createMetrics();
   const { kernel, services } = await startServices(config, database, inputs, metrics, log, running);
-  const context = apiContext({ config, database, kernel, services, inputs, metrics, log });
-  running.push({ name: 'metrics', stop: async () => context.stop() });
-  const api = createApi(context.api);
+  if (config.services.includes('metrics')) {
+    const service = metricsService({ database, kernel, services, metrics, log });
+    service.start();
+    running.push({ name: 'metrics', stop: () => service.stop() });
+  }
+  const api = createApi(apiContext({ config, database, kernel, services, inputs, metrics, log }));
   const { url } = await api.start();
   running.push({ name: 'api', stop: () => api.stop() });
   log.info({ url, services: config.services, instance: config.instance }, 'Caudal runs');
@@ -80,7 +84,7 @@ async function startServices(config: Config, database: Database, inputs: Service
   const kernel: Kernel = createKernel(config, database, catalogOf(definitions), metrics.observer, log);
   await kernel.start();
   running.push({ name: 'kernel', stop: () => kernel.stop() });
-  const services = runServices({ config, database, kernel, inputs, definitions, log });
+  const services = runServices({ config, database, kernel, inputs, definitions, metrics, log });
   running.push({ name: 'services', stop: () => services.stop() });
   await services.start();
   for (const job of [partitionJob(database.pool, config.partitionsAhead, log), pruneJob(database.pool, log)]) {

@@ -22,14 +22,14 @@ interface Parts {
   readonly log: Log;
 }
 
-/** What the API stands on, from the parts of this process. `stop` ends what only the API needed. */
-export function apiContext(parts: Parts): { readonly api: ApiContext; stop(): void } {
+/** What the API stands on, from the parts of this process. */
+export function apiContext(parts: Parts): ApiContext {
   const { config, database, kernel, services, inputs, metrics, log } = parts;
   const sql = metrics.timed(database.pool);
   const payments = services.processors.get('payments');
   const wallets = services.processors.get('wallets');
   const gateway = services.processors.get('gateway');
-  const api: ApiContext = {
+  return {
     settings: {
       host: config.host,
       port: config.port,
@@ -47,7 +47,7 @@ export function apiContext(parts: Parts): { readonly api: ApiContext; stop(): vo
         executor: gateway,
         workList: createWorkList(sql),
         providers: new Map([[inputs.provider.name, inputs.provider]]),
-        onWebhook: () => undefined,
+        onWebhook: metrics.gateway.webhook,
       },
     }),
     store: kernel.store,
@@ -60,7 +60,6 @@ export function apiContext(parts: Parts): { readonly api: ApiContext; stop(): vo
     metrics,
     refreshRetries: (service) => services.processors.get(service as ServiceName)?.refreshRetries(),
   };
-  return { api, stop: () => undefined };
 }
 
 function healthChecks({ database, services }: Parts): readonly HealthCheck[] {

@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import type { EventDefinition } from '#kernel/core/event.ts';
 import type { Log } from '#kernel/observability/log.ts';
+import type { Metrics } from '#kernel/observability/metrics.ts';
 import type { Processor } from '#kernel/processor/processor.ts';
 import type { ServiceDefinition } from '#kernel/processor/service.ts';
 import type { Follower } from '#kernel/projections/follower.ts';
@@ -80,6 +81,7 @@ interface Parts {
   readonly kernel: Kernel;
   readonly inputs: ServiceInputs;
   readonly definitions: ReadonlyMap<ServiceName, ServiceDefinition>;
+  readonly metrics: Metrics;
   readonly log: Log;
 }
 
@@ -120,9 +122,9 @@ export function runServices(parts: Parts): RunningServices {
   };
 }
 
-function gatewayWorker({ database, kernel, inputs, log }: Parts, executor: Processor): GatewayWorker {
+function gatewayWorker({ database, kernel, inputs, metrics, log }: Parts, executor: Processor): GatewayWorker {
   const workList = createWorkList(database.pool);
-  return createGatewayWorker(inputs.gatewaySettings, { executor, workList, provider: inputs.provider, clock: kernel.clock, random: Math.random, log, onCall: () => undefined });
+  return createGatewayWorker(inputs.gatewaySettings, { executor, workList, provider: inputs.provider, clock: kernel.clock, random: Math.random, log, onCall: metrics.gateway.call });
 }
 
 /** Tells overdue sagas so; any instance may, since the payment itself decides whether it is true. */

@@ -1,0 +1,47 @@
+import { countFailures } from '#kernel/bus/postgres/error-log.ts';
+import { formatAmount } from '#kernel/core/money.ts';
+import type { Log } from '#kernel/observability/log.ts';
+import type { Metrics } from '#kernel/observability/metrics.ts';
+import type { Sql } from '#kernel/postgres/sql.ts';
+import { createMetricsService, type MetricsService } from '#services/metrics/index.ts';
+import { countStuckSagas } from '#services/payments/queries.ts';
+import { trialBalance } from '#services/wallets/queries.ts';
+import type { Database } from './database.ts';
+import type { Kernel } from './kernel.ts';
+import type { RunningServices } from './services.ts';
+
+const SAMPLE_MS = 5000;
+const INVARIANT_MS = 60_000;
+
+interface Parts {
+  readonly database: Database;
+  readonly kernel: Kernel;
+  readonly services: RunningServices;
+  readonly metrics: Metrics;
+  readonly log: Log;
+}
+
+/** The metrics service, on the parts of this process. */
+export function metricsService({ database, kernel, services, metrics, log }: Parts): MetricsService {
+  const { clock, tail } = kernel;
+  const sql = database.pool;
+  const settings = { sampleMs: SAMPLE_MS, invariantMs: INVARIANT_MS };
+  const sources = {
+    processors: [...services.processors.values()],
+    followers: services.followers,
+    requestLatencies: metrics.takeRequestLatencies,
+    pool: () => sql.usage(),
+    breakers: () => (services.worker === undefined ? [] : [services.worker.status().breaker]),
+    failures: () => countFailures(sql),
+    stuckSagas: () => countStuckSagas(sql, clock.now()),
+    brokenInvariants: () => unbalanced(sql),
+  };
+  return createMetricsService(settings, { registry: metrics.registry, tail, sources, clock, log });
+}
+
+async function unbalanced(sql: Sql): Promise<readonly string[]> {
+  const balances = await trialBalance(sql);
+  return balances
+    .filter(({ differenceMinor }) => differenceMinor !== 0n)
+    .map(({ currency, differenceMinor }) => `the ledger is off by ${formatAmount(differenceMinor, currency)} ${currency}`);
+}
