@@ -52,8 +52,8 @@ export interface WalletRoutePorts {
   readonly idempotencyTtlMs: number;
 }
 
-/** A reference is kept as long as the wallet: the last millisecond of the year 9999. */
-const NEVER = 253_402_300_799_999;
+/** A reference is kept as long as the wallet: until a moment that PostgreSQL's microseconds hold in a safe integer. */
+const NEVER = Date.UTC(2200, 0, 1);
 
 const walletParams = Type.Object({ id: Type.String({ description: "the wallet's id or the user's", maxLength: 255 }) });
 
