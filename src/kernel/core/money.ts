@@ -33,7 +33,8 @@ export function currencyDecimals(currency: string): number | undefined {
   return DECIMALS.get(currency);
 }
 
-const DECIMAL_TEXT = /^(-?)(\d{1,40})(?:\.(\d{1,40}))?$/;
+/** The largest double has 309 digits before the point. */
+const DECIMAL_TEXT = /^(-?)(\d{1,309})(?:\.(\d{1,40}))?$/;
 
 /**
  * Reads an amount in major units exactly.
@@ -91,7 +92,7 @@ function parseDecimal(input: unknown, currency: string): Result<MinorUnits> {
   return accept(match[1] === '-' ? -Number(minor) : Number(minor));
 }
 
-/** A double as plain decimal text, without an exponent; undefined when it is not finite or past any amount. */
+/** A double as plain decimal text, without an exponent; undefined when it is not finite. */
 function plainDecimal(value: number): string | undefined {
   if (!Number.isFinite(value)) return undefined;
   const text = String(value);

@@ -1,0 +1,160 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { after } from 'node:test';
+import pg from 'pg';
+import { type Api, apiAt } from './api.ts';
+import { temporaryDataFolder } from './data-folder.ts';
+
+const PROGRAM = join(import.meta.dirname, '../../src/cli/main.ts');
+const START_LIMIT_MS = 60_000;
+
+/** Environment variables of a server. */
+export type Settings = Readonly<Record<string, string>>;
+
+/** A server process and its API. */
+export interface Server extends Api {
+  readonly pid: number;
+  /** The log lines so far, parsed. */
+  readonly log: readonly LogLine[];
+  /** Asks it to stop. @throws Error unless it ends with code 0 */
+  end(): Promise<void>;
+}
+
+export interface LogLine {
+  readonly level: string;
+  readonly message: string;
+  readonly url?: string;
+}
+
+/** A data folder and the servers on it, the first of which runs. */
+export interface Platform {
+  readonly dataDir: string;
+  /** The first server. */
+  readonly api: Server;
+  readonly simulator: Api;
+  /** Starts another server on the same data. */
+  startServer(): Promise<Server>;
+  /** Asks the server to stop, as Ctrl-C does. @throws Error unless it ends with code 0 */
+  stop(server: Server): Promise<void>;
+  /** Stops the server and starts one again on the same data. */
+  restart(server: Server): Promise<Server>;
+  /** Asks the database itself. */
+  query<Row extends object>(text: string, values?: readonly unknown[]): Promise<readonly Row[]>;
+  /** Runs the command line. @returns what it printed, and its exit code */
+  caudal(...args: readonly string[]): Promise<{ readonly code: number; readonly output: string }>;
+}
+
+/**
+ * Starts the whole platform as a user does, on free ports and a temporary folder, for all the tests of the file that calls this;
+ * all of it ends after the last one.
+ */
+export async function startPlatform(settings: Settings = {}): Promise<Platform> {
+  const dataDir = await temporaryDataFolder();
+  const env = { PATH: process.env.PATH ?? '', CAUDAL_DATA: dataDir, PORT: '0', SIMULATOR_PORT: '0', ...settings };
+  const servers: Server[] = [];
+  after(async () => {
+    for (const server of [...servers]) await stop(server);
+    await rm(dataDir, { recursive: true });
+  });
+  const startServer = async (): Promise<Server> => {
+    const server = await startProcess(env);
+    servers.push(server);
+    return server;
+  };
+  const stop = async (server: Server): Promise<void> => {
+    servers.splice(servers.indexOf(server), 1);
+    await server.end();
+  };
+  const api = await startServer();
+  return {
+    dataDir,
+    api,
+    simulator: apiAt(await readFile(join(dataDir, 'simulator.url'), 'utf8')),
+    startServer,
+    stop,
+    restart: async (server) => {
+      await stop(server);
+      return startServer();
+    },
+    query: (text, values) => query(dataDir, text, values),
+    caudal: (...args) => runProgram(args, { ...env, CAUDAL_URL: api.url }),
+  };
+}
+
+async function startProcess(env: Settings): Promise<Server> {
+  const child = spawn(process.execPath, [PROGRAM, 'start'], { env, stdio: ['ignore', 'ignore', 'pipe'] });
+  const killIt = (): void => void child.kill('SIGKILL');
+  process.on('exit', killIt);
+  const exit = once(child, 'exit').then(([code, signal]) => String(signal ?? code));
+  void exit.then(() => process.off('exit', killIt));
+  const log: LogLine[] = [];
+  const url = await addressOf(child, log);
+  return {
+    ...apiAt(url),
+    pid: child.pid!,
+    log,
+    end: async () => {
+      child.kill('SIGTERM');
+      const ended = await exit;
+      if (ended !== '0') throw new Error(`the server ended with ${ended}; its last words: ${lastOf(log)}`);
+    },
+  };
+}
+
+/** Reads the log until it says where the API is, and goes on keeping it. */
+function addressOf(child: ChildProcess, log: LogLine[]): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const fail = (reason: string): void => reject(new Error(`the server ${reason}; its last words: ${lastOf(log)}`));
+    const timer = setTimeout(() => {
+      child.kill('SIGKILL');
+      fail('does not start');
+    }, START_LIMIT_MS);
+    child.once('exit', () => {
+      clearTimeout(timer);
+      fail('ended');
+    });
+    createInterface({ input: child.stderr! }).on('line', (line) => {
+      const entry: LogLine = line.startsWith('{') ? JSON.parse(line) : { level: 'TEXT', message: line };
+      log.push(entry);
+      if (entry.message !== 'Caudal runs' || entry.url === undefined) return;
+      clearTimeout(timer);
+      resolve(entry.url);
+    });
+  });
+}
+
+function lastOf(log: readonly LogLine[]): string {
+  return log
+    .slice(-5)
+    .map((line) => JSON.stringify(line))
+    .join('\n');
+}
+
+async function query<Row extends object>(dataDir: string, text: string, values?: readonly unknown[]) {
+  const [password, port] = await Promise.all(
+    ['password', 'port'].map((name) => readFile(join(dataDir, `postgres.${name}`), 'utf8')),
+  );
+  const connectionString = `postgres://caudal:${password!.trim()}@127.0.0.1:${port!.trim()}/caudal`;
+  const client = new pg.Client({ connectionString });
+  await client.connect();
+  try {
+    return (await client.query<Row>(text, values === undefined ? [] : [...values])).rows;
+  } finally {
+    await client.end();
+  }
+}
+
+async function runProgram(args: readonly string[], env: Settings) {
+  const child = spawn(process.execPath, [PROGRAM, ...args], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+  let output = '';
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding('utf8').on('data', (chunk: string) => {
+      output += chunk;
+    });
+  }
+  const [code] = await once(child, 'close');
+  return { code: Number(code), output };
+}
