@@ -24,13 +24,19 @@ export const rules = [
     'no-dead-files',
     'Every file is used by a program, directly or not.',
     { path: ENTRY_POINTS },
-    { path: '^(src|simulator)/', pathNot: `${TEST}|${TWIN}`, reachable: false },
+    { path: '^(src|simulator)/', pathNot: `${TEST}|${TWIN}|${ENTRY_POINTS}`, reachable: false },
   ),
   rule(
     'no-tests-in-programs',
     'A program does not import tests or what supports them.',
     { path: '^(src|simulator)/', pathNot: TEST },
-    { path: `^(tests|bench)/|${TEST}` },
+    { path: `^tests/|${TEST}` },
+  ),
+  rule(
+    'bench-from-its-verb',
+    'Only the verb that runs the benchmarks imports them.',
+    { path: '^(src|simulator)/', pathNot: String.raw`^src/cli/commands/bench\.ts$` },
+    { path: '^bench/' },
   ),
   rule(
     'core-is-pure',

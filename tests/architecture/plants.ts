@@ -9,6 +9,10 @@ export const plants: Record<string, Record<string, string>> = {
     'src/kernel/bus/planted-uses-test.ts': `import '../../../tests/planted-support.ts';\n`,
     'tests/planted-support.ts': 'console.log(1);\n',
   },
+  'bench-from-its-verb': {
+    'src/kernel/bus/planted-bench.ts': `import '../../../bench/planted-scenario.ts';\n`,
+    'bench/planted-scenario.ts': 'console.log(1);\n',
+  },
   'core-is-pure': { 'src/kernel/core/planted-impure.ts': `import 'node:fs';\n` },
   'postgres-on-core': {
     'src/kernel/postgres/planted-upward.ts': `import '#kernel/bus/planted-target.ts';\n`,
