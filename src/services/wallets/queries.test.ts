@@ -98,20 +98,20 @@ test('movements in the order of their value dates need few reads', async () => {
   assert.ok(reads <= 12, `${reads} reads`);
 });
 
-test('the pages of a statement hold every movement once, the last first', async () => {
+test('the pages of a statement hold every movement once, the last first or the first first', async () => {
   await fc.assert(
-    fc.asyncProperty(anyDays, fc.integer({ min: 1, max: 50 }), async (days, limit) => {
+    fc.asyncProperty(anyDays, fc.integer({ min: 1, max: 50 }), fc.boolean(), async (days, limit, oldestFirst) => {
       const { stream, store, wallet } = walletWith(days);
       const seen: number[] = [];
       for (let cursor: number | undefined, more = true; more; ) {
-        const page = await statement(store, wallet, { limit, ...(cursor !== undefined && { cursor }) });
+        const page = await statement(store, wallet, { limit, oldestFirst, ...(cursor !== undefined && { cursor }) });
         assert.ok(page.data.length <= limit);
         seen.push(...page.data.map(({ position }) => position));
         more = page.nextCursor !== null;
         cursor = Number(page.nextCursor);
       }
       assert.deepEqual(
-        seen.reverse(),
+        oldestFirst ? seen : seen.reverse(),
         movementsOf(stream).map(({ streamPosition }) => streamPosition),
       );
     }),

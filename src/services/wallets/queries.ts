@@ -185,29 +185,36 @@ export interface StatementOptions {
   readonly from?: number;
   /** Value date before, milliseconds since 1970. */
   readonly to?: number;
+  /** Default: the last recorded first. */
+  readonly oldestFirst?: boolean;
 }
 
-/** The movements of a wallet, the last recorded first. A page may hold fewer than `limit` and still have a next one. */
+/** The first event of a wallet is never a movement. */
+const FIRST_MOVEMENT = 2;
+
+/** The movements of a wallet. A page may hold fewer than `limit` and still have a next one. */
 export async function statement(
   store: Reader,
   wallet: WalletHead,
   options: StatementOptions,
 ): Promise<Page<StatementLine>> {
+  const { limit, cursor, oldestFirst = false } = options;
   const stream = { type: WALLET, id: wallet.wallet_id };
+  const step = oldestFirst ? 1 : -1;
   const lines: StatementLine[] = [];
-  const pageSize = Math.min(options.limit + PROBE_EVENTS, PAGE_EVENTS);
-  let next = options.cursor === undefined ? wallet.version : options.cursor - 1;
-  // The first event of a wallet is never a movement.
-  for (let page = 0; page < MAX_PAGES && next > 1 && lines.length < options.limit; page++) {
-    const events = await store.readStream(stream, { from: next, limit: pageSize, backwards: true });
+  const pageSize = Math.min(limit + PROBE_EVENTS, PAGE_EVENTS);
+  let next = cursor === undefined ? (oldestFirst ? FIRST_MOVEMENT : wallet.version) : cursor + step;
+  const hasNext = (): boolean => next >= FIRST_MOVEMENT && next <= wallet.version;
+  for (let page = 0; page < MAX_PAGES && hasNext() && lines.length < limit; page++) {
+    const events = await store.readStream(stream, { from: next, limit: pageSize, backwards: !oldestFirst });
     if (events.length === 0) break;
     for (const event of events) {
-      next = event.streamPosition - 1;
+      next = event.streamPosition + step;
       if (isMovement(event) && isWithin(event, options)) lines.push(toLine(event));
-      if (lines.length === options.limit) break;
+      if (lines.length === limit || !hasNext()) break;
     }
   }
-  return { data: lines, nextCursor: next > 1 ? String(next + 1) : null };
+  return { data: lines, nextCursor: hasNext() ? String(next - step) : null };
 }
 
 /**

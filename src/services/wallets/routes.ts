@@ -5,7 +5,7 @@ import type { Clock } from '#kernel/core/clock.ts';
 import { RequestError } from '#kernel/core/errors.ts';
 import { isUuid } from '#kernel/core/ids.ts';
 import { parseAmount, parseLimit } from '#kernel/core/money.ts';
-import { text } from '#kernel/core/schemas.ts';
+import { oneOf, text } from '#kernel/core/schemas.ts';
 import type { Store } from '#kernel/event-store/store.ts';
 import { answerResult, sendAnswer } from '#kernel/http/answer.ts';
 import { answerKeysOf, type KeyedRequest } from '#kernel/http/idempotency.ts';
@@ -94,6 +94,7 @@ const statementQuery = Type.Object(
   {
     from: Type.Optional(momentInput('value date at or after')),
     to: Type.Optional(momentInput('value date before; a date alone: until its end')),
+    order: Type.Optional(oneOf(['desc', 'asc'], 'the last recorded first, or the first')),
     ...pageQuery,
   },
   { additionalProperties: false },
@@ -143,7 +144,7 @@ const operations = {
   }),
   transactions: readOperation({
     tag,
-    summary: 'The statement of a wallet, the last recorded first',
+    summary: 'The statement of a wallet',
     description: 'A page may hold fewer than `limit` and still have a next one.',
     params: walletParams,
     querystring: statementQuery,
@@ -246,6 +247,7 @@ export function walletRoutes({
         ...(query.from !== undefined && { from: momentOf(query.from, 'from') }),
         ...(query.to !== undefined && { to: endOf(query.to, 'to') }),
         ...(cursor !== undefined && { cursor: Number(cursor) }),
+        oldestFirst: query.order === 'asc',
         limit: limitOf(query),
       });
       return { data: page.data.map((line) => movementView(row, line)), next_cursor: page.nextCursor };
