@@ -5,10 +5,10 @@ import { metricsRoutes } from '#services/metrics/routes.ts';
 import type { ApiContext } from './context.ts';
 import { acceptJson, BODY_LIMIT_BYTES } from './plugins/body.ts';
 import { collectDocs, serveDocs } from './plugins/docs.ts';
-import { answerError, answerErrors } from './plugins/errors.ts';
+import { answerError, answerErrors, answerMalformed } from './plugins/errors.ts';
 import { refuseOtherMethods } from './plugins/methods.ts';
 import { measureRequests } from './plugins/request-metrics.ts';
-import { sendTraceId, traceIdSource } from './plugins/trace.ts';
+import { sendTraceId, setTraceId, traceIdSource } from './plugins/trace.ts';
 import { validateRequests } from './plugins/validation.ts';
 import { healthRoutes } from './routes/health.ts';
 import { type ApiRoutes, apiRoutes } from './routes.ts';
@@ -59,7 +59,11 @@ export async function buildApp(context: ApiContext, routes: ApiRoutes): Promise<
     // While it stops, what still comes is answered 503 by the services themselves, as a problem document.
     return503OnClosing: false,
     routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
-    frameworkErrors: (error, request, reply) => answerError(error, request, reply, log),
+    frameworkErrors: (error, request, reply) => {
+      setTraceId(request, reply, ids);
+      answerError(error, request, reply, log);
+    },
+    clientErrorHandler: (error, socket) => answerMalformed(error, socket, ids),
   });
   acceptJson(app);
   validateRequests(app);

@@ -1,5 +1,7 @@
+import type { Duplex } from 'node:stream';
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { type ErrorCode, RequestError, toError } from '#kernel/core/errors.ts';
+import type { IdSource } from '#kernel/core/ids.ts';
 import { PROBLEM_MEDIA_TYPE, type Problem, problemOf, problemOfError } from '#kernel/http/problem.ts';
 import type { Log } from '#kernel/observability/log.ts';
 
@@ -38,6 +40,19 @@ export function answerError(error: unknown, request: FastifyRequest, reply: Fast
   if (known.problem.code === 'unavailable') log.debug({ trace_id: request.id, error: toError(error) }, 'answered 503');
   if (known.retryAfter !== undefined) reply.header('retry-after', String(known.retryAfter));
   sendProblem(reply, known.problem);
+}
+
+/** Answers what is no HTTP: there is no request, only a socket. */
+export function answerMalformed(error: NodeJS.ErrnoException, socket: Duplex, ids: IdSource): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const traceId = ids.traceId();
+  const body = JSON.stringify(problemOf('invalid_http', `the request cannot be read (${error.code})`, traceId));
+  const head = ['HTTP/1.1 400 Bad Request', 'Connection: close', `Content-Type: ${PROBLEM_MEDIA_TYPE}`];
+  head.push(`Content-Length: ${Buffer.byteLength(body)}`, `x-trace-id: ${traceId}`);
+  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`);
 }
 
 function fromFramework(error: unknown): unknown {

@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { IdSource } from '#kernel/core/ids.ts';
 
 /** W3C Trace Context, version 00 and later ones that start the same; ids of zeros alone are invalid. */
@@ -18,8 +18,13 @@ export function traceIdSource(ids: IdSource): (request: IncomingMessage) => stri
 /** Puts the trace id on every answer. */
 export function sendTraceId(app: FastifyInstance, ids: IdSource): void {
   app.addHook('onRequest', (request, reply, done) => {
-    reply.header('x-trace-id', request.id);
-    reply.header('traceparent', `00-${request.id}-${ids.traceId().slice(SPAN_ID_LENGTH)}-01`);
+    setTraceId(request, reply, ids);
     done();
   });
+}
+
+/** Puts the trace id on an answer, for those that pass by the hooks. */
+export function setTraceId(request: FastifyRequest, reply: FastifyReply, ids: IdSource): void {
+  reply.header('x-trace-id', request.id);
+  reply.header('traceparent', `00-${request.id}-${ids.traceId().slice(SPAN_ID_LENGTH)}-01`);
 }

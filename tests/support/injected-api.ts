@@ -1,0 +1,85 @@
+import type { FastifyInstance, InjectOptions } from 'fastify';
+import { createLog } from '#kernel/observability/log.ts';
+import { createMetrics } from '#kernel/observability/metrics.ts';
+import type { ApiContext } from '#src/api/context.ts';
+import { apiRoutes } from '#src/api/routes.ts';
+import { buildApp } from '#src/api/server.ts';
+import { apiContext } from '#src/composition/api-context.ts';
+import { openDatabase, SERVICES_WITH_TABLES } from '#src/composition/database.ts';
+import { createKernel, type Kernel } from '#src/composition/kernel.ts';
+import { catalogOf, prepareServices, runServices, serviceDefinitions } from '#src/composition/services.ts';
+import { readConfig } from '#src/config.ts';
+import { createDatabase } from './postgres.ts';
+
+/** No card gateway is there: payments by card wait for it. */
+const NO_GATEWAY = 'http://127.0.0.1:9';
+
+export interface Response {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, unknown>>;
+  readonly text: string;
+  /** Parsed when it is JSON, else the text. */
+  // biome-ignore lint/suspicious/noExplicitAny: tests look into answers of every shape
+  readonly body: any;
+}
+
+/** The API of a process that runs payments, fraud and wallets on a database of its own; requests go in without a network. */
+export interface InjectedApi {
+  readonly kernel: Kernel;
+  readonly context: ApiContext;
+  /** The same services with another context: to see what the API makes of a part that fails. */
+  withContext(changes: Partial<ApiContext>): Promise<Pick<InjectedApi, 'send' | 'get' | 'post'>>;
+  send(options: InjectOptions): Promise<Response>;
+  get(url: string, headers?: InjectOptions['headers']): Promise<Response>;
+  /** @param body an object is sent as JSON, a text as JSON text */
+  post(url: string, body: object | string, headers?: InjectOptions['headers']): Promise<Response>;
+  close(): Promise<void>;
+}
+
+/** Starts it; to be closed before the database server of the tests ends, hence in the `after` of a suite. */
+export async function startInjectedApi(): Promise<InjectedApi> {
+  const config = readConfig({}, { databaseUrl: await createDatabase(), services: ['payments', 'fraud', 'wallets'] });
+  const log = createLog('silent');
+  const database = await openDatabase(config, log, SERVICES_WITH_TABLES);
+  const inputs = await prepareServices(config, NO_GATEWAY, 'secret', log);
+  const metrics = createMetrics();
+  const definitions = serviceDefinitions(inputs);
+  const kernel = createKernel(config, database, catalogOf(definitions), metrics.observer, log);
+  await kernel.start();
+  const services = runServices({ config, database, kernel, inputs, definitions, metrics, log });
+  await services.start();
+  const context = apiContext({ config, database, kernel, services, inputs, metrics, log });
+  const open: { close(): Promise<unknown> }[] = [];
+
+  const build = async (changes: Partial<ApiContext>) => {
+    const changed = { ...context, metrics: createMetrics(), ...changes };
+    const routes = apiRoutes(changed);
+    const app = await buildApp(changed, routes);
+    open.push({ close: () => app.close() }, { close: async () => routes.stop() });
+    return caller(app);
+  };
+
+  const close = async (): Promise<void> => {
+    for (const part of open) await part.close();
+    await services.stop();
+    await kernel.stop();
+    inputs.rules.stop();
+    inputs.provider.close();
+    await database.close();
+  };
+  return { kernel, context, withContext: build, close, ...(await build({})) };
+}
+
+function caller(app: FastifyInstance): Pick<InjectedApi, 'send' | 'get' | 'post'> {
+  const send = async (options: InjectOptions): Promise<Response> => {
+    const { statusCode, headers, body } = await app.inject(options);
+    const isJson = String(headers['content-type']).includes('json');
+    return { status: statusCode, headers, text: body, body: isJson ? JSON.parse(body) : body };
+  };
+  return {
+    send,
+    get: (url, headers = {}) => send({ method: 'GET', url, headers }),
+    post: (url, body, headers = {}) =>
+      send({ method: 'POST', url, payload: body, headers: { 'content-type': 'application/json', ...headers } }),
+  };
+}
