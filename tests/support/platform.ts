@@ -43,6 +43,8 @@ export interface Platform {
   restart(server: Server): Promise<Server>;
   /** Asks the database itself. */
   query<Row extends object>(text: string, values?: readonly unknown[]): Promise<readonly Row[]>;
+  /** Holds a table, so that nobody else writes it. @returns lets it go */
+  lock(table: string): Promise<() => Promise<void>>;
   /** Runs the command line. @returns what it printed, and its exit code */
   caudal(...args: readonly string[]): Promise<{ readonly code: number; readonly output: string }>;
 }
@@ -79,7 +81,16 @@ export async function startPlatform(settings: Settings = {}): Promise<Platform> 
       await stop(server);
       return startServer();
     },
-    query: (text, values) => query(dataDir, text, values),
+    query: async (text, values = []) => {
+      const client = await connect(dataDir);
+      const { rows } = await client.query(text, [...values]).finally(() => client.end());
+      return rows;
+    },
+    lock: async (table) => {
+      const client = await connect(dataDir);
+      await client.query(`BEGIN; LOCK TABLE ${table} IN EXCLUSIVE MODE`);
+      return () => client.end();
+    },
     caudal: (...args) => runProgram(args, { ...env, CAUDAL_URL: api.url }),
   };
 }
@@ -133,18 +144,14 @@ function lastOf(log: readonly LogLine[]): string {
     .join('\n');
 }
 
-async function query<Row extends object>(dataDir: string, text: string, values?: readonly unknown[]) {
+/** A session of its own on the embedded database. */
+async function connect(dataDir: string): Promise<pg.Client> {
   const [password, port] = await Promise.all(
     ['password', 'port'].map((name) => readFile(join(dataDir, `postgres.${name}`), 'utf8')),
   );
-  const connectionString = `postgres://caudal:${password!.trim()}@127.0.0.1:${port!.trim()}/caudal`;
-  const client = new pg.Client({ connectionString });
+  const client = new pg.Client(`postgres://caudal:${password!.trim()}@127.0.0.1:${port!.trim()}/caudal`);
   await client.connect();
-  try {
-    return (await client.query<Row>(text, values === undefined ? [] : [...values])).rows;
-  } finally {
-    await client.end();
-  }
+  return client;
 }
 
 async function runProgram(args: readonly string[], env: Settings) {

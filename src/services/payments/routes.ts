@@ -1,5 +1,5 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
-import { type Static, Type } from '@sinclair/typebox';
+import { Kind, type Static, type TSchema, Type, TypeRegistry } from '@sinclair/typebox';
 import { isCardNumber } from '#kernel/core/card-number.ts';
 import type { Clock } from '#kernel/core/clock.ts';
 import { type IdSource, isUuid } from '#kernel/core/ids.ts';
@@ -85,8 +85,13 @@ const createBody = Type.Object(
 );
 type CreateBody = Static<typeof createBody>;
 
+const BATCH_ITEM = 'PaymentOfBatch';
+// Each is checked when it is read: what is wrong with one is its own answer, not that of the batch.
+TypeRegistry.Set<TSchema>(BATCH_ITEM, () => true);
+
+const batchItem = Type.Unsafe<unknown>({ ...createBody, [Kind]: BATCH_ITEM });
 const batchBody = Type.Object(
-  { payments: Type.Array(Type.Unsafe<unknown>(createBody), { minItems: 1, maxItems: MAX_BATCH }) },
+  { payments: Type.Array(batchItem, { minItems: 1, maxItems: MAX_BATCH }) },
   { additionalProperties: false },
 );
 const batchAnswer = Type.Object({

@@ -27,7 +27,7 @@ async function refused(status: number, code: string, call: () => Promise<Answer>
   return answer;
 }
 
-function problemsOf({ body }: Answer): readonly string[] {
+function problemsOf({ body }: Answer): string[] {
   return body.errors.map(({ field, code }: { field: string; code: string }) => `${field} ${code}`);
 }
 
