@@ -1,3 +1,4 @@
+import { MembershipLostError } from '../core/errors.ts';
 import type { RecordedEvent } from '../core/event.ts';
 import { distance, LOG_START, type LogPosition, positionIn } from '../core/log-position.ts';
 import type { Committed, Progress, Store } from '../event-store/store.ts';
@@ -170,6 +171,7 @@ export function createConsumer(settings: ConsumerSettings, ports: Ports): Consum
 
   const needsExchange = (): boolean => {
     if (view === undefined) return false;
+    if (!view.members.includes(member)) return true;
     const wanted = assignment(view, member);
     return wanted.length !== ownership.owned.length || wanted.some((ref) => !ownedNames.has(partitionName(ref)));
   };
@@ -206,6 +208,9 @@ export function createConsumer(settings: ConsumerSettings, ports: Ports): Consum
       return view !== undefined || (behind && ownership.owned.length > 0 && inbox.size < settings.maxInbox);
     },
     maintain: async () => {
+      // Who owns nothing is not told of it by a commit that is refused.
+      if (view?.members.includes(member) === false)
+        throw new MembershipLostError(`${member} is no longer a member of consumer ${settings.name}`);
       if (view !== undefined) await rebalance();
       if (behind && ownership.owned.length > 0 && inbox.size < settings.maxInbox) await fetch();
     },
@@ -217,12 +222,15 @@ export function createConsumer(settings: ConsumerSettings, ports: Ports): Consum
       return inbox.size > 0 || distance(saved, position) === 0 ? undefined : progressAt(position);
     },
     heartbeat: async () => {
-      view = await groups.heartbeat(settings.name, member, settings.leaseMs);
+      const asked = member;
+      const seen = await groups.heartbeat(settings.name, asked, settings.leaseMs);
+      if (asked !== member) return;
+      view = seen;
       if (needsExchange()) ready();
       else view = undefined;
     },
     placeOf: (event) => placeOf(topology, event),
-    lag: async () => (ownership.owned.length === 0 ? 0 : distance(saved, await store.head())),
+    lag: async () => (ownership.owned.length === 0 ? 0 : distance(inbox.position, await store.head())),
     get owned() {
       return ownership.owned;
     },

@@ -32,6 +32,7 @@ export function createPresence(
   let generation = 0;
   let member = settings.instance;
   let timer: NodeJS.Timeout | undefined;
+  let beating = false;
 
   const look = async (): Promise<void> => {
     const view = await groups.heartbeat(PROCESSES, member, settings.leaseMs);
@@ -52,6 +53,8 @@ export function createPresence(
   };
 
   const beat = async (): Promise<void> => {
+    if (beating) return;
+    beating = true;
     try {
       await look();
     } catch (cause) {
@@ -59,6 +62,8 @@ export function createPresence(
       if (cause instanceof MembershipLostError)
         await enter().catch((error: Error) => log.warn({ error }, 'cannot join the processes yet'));
       else log.warn({ error: toError(cause) }, 'cannot say that this process lives');
+    } finally {
+      beating = false;
     }
   };
 
