@@ -114,6 +114,11 @@ export const SETTINGS = {
   fraudDeadlineMs: integer('FRAUD_DEADLINE_MS', 5000, 'deadline of the fraud check'),
   debitDeadlineMs: integer('DEBIT_DEADLINE_MS', 5000, 'deadline of a debit or credit of a wallet'),
   gatewayDeadlineMs: integer('GATEWAY_DEADLINE_MS', 30_000, 'deadline of one gateway call'),
+  gatewayBreakerOpenMs: integer(
+    'GATEWAY_BREAKER_OPEN_MS',
+    60_000,
+    'how long no call is made after 5 failed ones in a row; then one is let through',
+  ),
   gatewayConcurrency: integer('GATEWAY_CONCURRENCY', 256, 'gateway calls on their way at once'),
   maxWaitSeconds: integer('PREFER_WAIT_MAX_SECONDS', 30, 'longest wait of Prefer: wait', 0, 300),
 } as const satisfies Record<string, Setting>;
