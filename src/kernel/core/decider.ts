@@ -26,6 +26,8 @@ export interface Decider<State = any, Command = any, Event extends NewEvent = an
   readonly stateVersion: number;
   readonly initial: State;
   evolve(state: State, event: Event): State;
+  /** True for a stream that will hardly be asked for again, such as a finished payment: memory is better used for others. */
+  settled?(state: State): boolean;
   /** No events and `ok` means: nothing to do (already done, or too late to matter). */
   decide(command: Command, state: State, context: DecisionContext): Result<readonly Event[]>;
 }

@@ -16,6 +16,8 @@ export interface RowProjection<R extends Row = any> {
   /** True when no row can exist before this event, which saves reading it. */
   startsRow(event: RecordedEvent): boolean;
   evolve(row: R | undefined, event: RecordedEvent): R;
+  /** True for a row that will hardly change again: it is not kept in memory. */
+  settled?(row: R): boolean;
 }
 
 /** One addition to a sum: the key's columns and the amounts to add, by column. */

@@ -49,7 +49,8 @@ export function createInlineProjections(
       rows.push(row!);
       const last = own.at(-1)!;
       const entry = { row: row!, stream: streamOf(last), position: last.streamPosition };
-      pending.push(() => cache.set(name, entry));
+      if (projection.settled?.(row!)) pending.push(() => cache.delete(name));
+      else pending.push(() => cache.set(name, entry));
     }
     return { table: projection.table, rows };
   };

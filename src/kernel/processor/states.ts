@@ -17,6 +17,7 @@ export interface StateCache {
   get(ref: StreamRef): StreamState | undefined;
   /** The state of a stream that cannot exist yet. */
   fresh(ref: StreamRef): StreamState;
+  /** Keeps the state, unless its stream is settled. */
   set(state: StreamState): void;
   /** Loads the streams into the cache, whatever it held of them. */
   load(refs: readonly StreamRef[]): Promise<readonly StreamState[]>;
@@ -53,7 +54,11 @@ export function createStateCache(store: Store, deciders: readonly Decider[], max
       const { decider } = of(ref);
       return { ref, decider, state: decider.initial, position: 0, lastMonth: undefined };
     },
-    set: (state) => void of(state.ref).cache.set(state.ref.id, state),
+    set: (state) => {
+      const { cache } = of(state.ref);
+      if (state.decider.settled?.(state.state)) cache.delete(state.ref.id);
+      else cache.set(state.ref.id, state);
+    },
     load: async (refs) => {
       const wanted = refs.map((ref) => ({ ...ref, stateVersion: of(ref).decider.stateVersion }));
       const loaded = await store.loadStreams(wanted);

@@ -56,6 +56,7 @@ export function createPaymentDecider(settings: PaymentSettings): Decider<Payment
       payment: evolveRefunds(evolvePayment(payment, event), event, settings),
       saga: evolveSaga(saga, event, settings),
     }),
+    settled: ({ payment, saga }) => payment.id !== '' && saga.deadlineAt === null && payment.refundPendingMinor === 0,
     decide: (command, state, { now }) => decide(command, state, now, settings),
   };
 }

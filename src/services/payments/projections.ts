@@ -131,6 +131,7 @@ export function createSagaProjection(settings: PaymentSettings): RowProjection<S
     key: (event) => (isGiveBack(event) && event.data.reason !== 'compensation' ? undefined : [event.aggregateId]),
     startsRow: (event) => event.type === 'payments.created',
     evolve: (row, event) => evolveSagaRow(row, event, settings),
+    settled: (row) => row.deadline_at === null,
   };
 }
 
