@@ -17,7 +17,7 @@ import { PAYMENT } from './contract.ts';
 import type { PaymentState } from './decider.ts';
 import { listRefunds } from './queries.ts';
 import type { RequestRefund } from './refund.decider.ts';
-import { loadPayment, refundInStream, refundSchema, refundViews } from './views.ts';
+import { loadPayment, refundSchema, refundViews, requestedRefund } from './views.ts';
 
 export interface RefundRoutePorts {
   readonly executor: Executor;
@@ -95,7 +95,7 @@ export function refundRoutes(ports: RefundRoutePorts): FastifyPluginAsyncTypebox
       traceId: request.id,
       answer: ([result]) =>
         answerResult<PaymentState, unknown>(result, request.id, 201, ({ state }) =>
-          refundInStream(state.payment, refundId),
+          requestedRefund(state.payment, refundId),
         ),
     });
   };

@@ -154,17 +154,17 @@ export function refundView(row: Omit<RefundRow, 'method' | 'attempt' | 'deadline
   };
 }
 
-/** Every refund of a payment: those that the read model has not seen yet, or not the end of, from the stream. */
+/** Every refund of a payment. How one ended, and why, is told by its row; one that has no row yet was just asked for. */
 export function refundViews(payment: Payment, rows: readonly RefundRow[]): readonly RefundView[] {
   const byId = new Map(rows.map((row) => [row.refund_id, row]));
-  return Object.entries(payment.refunds).map(([id, refund]) => {
+  return Object.keys(payment.refunds).map((id) => {
     const row = byId.get(id);
-    return row?.status === refund.status ? refundView(row) : refundInStream(payment, id);
+    return row === undefined ? requestedRefund(payment, id) : refundView(row);
   });
 }
 
-/** A refund as the state of its payment's stream knows it. */
-export function refundInStream(payment: Payment, refundId: string): RefundView {
+/** A refund as it was asked for. */
+export function requestedRefund(payment: Payment, refundId: string): RefundView {
   const refund = payment.refunds[refundId]!;
   return refundView({
     refund_id: refundId,
@@ -172,7 +172,7 @@ export function refundInStream(payment: Payment, refundId: string): RefundView {
     amount_minor: refund.amountMinor,
     currency: payment.currency,
     reason: refund.reason,
-    status: refund.status,
+    status: 'PENDING',
     error: null,
     requested_at: refund.firstRequestedAt,
     completed_at: null,
