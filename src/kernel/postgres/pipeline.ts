@@ -1,3 +1,4 @@
+import type { Writable } from 'node:stream';
 import pg from 'pg';
 import { UnavailableError } from '../core/errors.ts';
 import { connectionOptions } from './driver.ts';
@@ -63,13 +64,23 @@ export async function openPipelinedConnection(
 }
 
 async function sendTransaction(client: pg.Client, statements: readonly Statement[]): Promise<readonly unknown[][]> {
-  const sent = [
-    client.query('BEGIN'),
-    ...statements.map((s) => client.query({ name: s.name, text: s.text, values: s.values as unknown[] })),
-    client.query('COMMIT'),
-  ];
-  const outcomes = await Promise.allSettled(sent);
+  const outcomes = await Promise.allSettled(sendAtOnce(client, statements));
   const failed = outcomes.find((outcome) => outcome.status === 'rejected');
   if (failed !== undefined) throw translate(failed.reason);
   return outcomes.slice(1, -1).map((outcome) => (outcome as PromiseFulfilledResult<pg.QueryResult>).value.rows);
+}
+
+/** All statements leave in one write: the driver alone would make one of each, and wake the server as often. */
+function sendAtOnce(client: pg.Client, statements: readonly Statement[]): readonly Promise<pg.QueryResult>[] {
+  const { stream } = (client as unknown as { connection: { stream: Writable } }).connection;
+  stream.cork();
+  try {
+    return [
+      client.query('BEGIN'),
+      ...statements.map((s) => client.query({ name: s.name, text: s.text, values: s.values as unknown[] })),
+      client.query('COMMIT'),
+    ];
+  } finally {
+    stream.uncork();
+  }
 }
