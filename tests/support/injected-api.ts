@@ -8,7 +8,7 @@ import { apiContext } from '#src/composition/api-context.ts';
 import { openDatabase, SERVICES_WITH_TABLES } from '#src/composition/database.ts';
 import { createKernel, type Kernel } from '#src/composition/kernel.ts';
 import { catalogOf, prepareServices, runServices, serviceDefinitions } from '#src/composition/services.ts';
-import { readConfig } from '#src/config.ts';
+import { type Config, readConfig } from '#src/config.ts';
 import { createDatabase } from './postgres.ts';
 
 /** No card gateway is there: payments by card wait for it. */
@@ -37,8 +37,9 @@ export interface InjectedApi {
 }
 
 /** Starts it; to be closed before the database server of the tests ends, hence in the `after` of a suite. */
-export async function startInjectedApi(): Promise<InjectedApi> {
-  const config = readConfig({}, { databaseUrl: await createDatabase(), services: ['payments', 'fraud', 'wallets'] });
+export async function startInjectedApi(settings: Partial<Config> = {}): Promise<InjectedApi> {
+  const databaseUrl = await createDatabase();
+  const config = readConfig({}, { databaseUrl, services: ['payments', 'fraud', 'wallets'], ...settings });
   const log = createLog('silent');
   const database = await openDatabase(config, log, SERVICES_WITH_TABLES);
   const inputs = await prepareServices(config, NO_GATEWAY, 'secret', log);

@@ -2,7 +2,7 @@ import swagger, { type FastifyDynamicSwaggerOptions } from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
 import type { FastifyInstance } from 'fastify';
 import { ERRORS, type ErrorCode } from '#kernel/core/errors.ts';
-import { problemOf } from '#kernel/http/problem.ts';
+import { problemOf, problemSchema } from '#kernel/http/problem.ts';
 import { FIELD_CODES } from '#kernel/http/validation.ts';
 
 const DAY_SECONDS = 86_400;
@@ -14,7 +14,7 @@ export async function collectDocs(app: FastifyInstance): Promise<void> {
     openapi: {
       openapi: '3.1.0',
       info: { title: 'Caudal', version: '1', description: description() },
-      components: { schemas: { Problem: PROBLEM_SCHEMA } },
+      components: { schemas: { Problem: problemSchema as object } },
     },
     hideUntagged: true,
     transform,
@@ -61,33 +61,6 @@ function problemResponses(codes: readonly ErrorCode[]): Record<number, object> {
 function exampleOf(code: ErrorCode): object {
   return problemOf(code, ERRORS[code][1], EXAMPLE_TRACE_ID);
 }
-
-const PROBLEM_SCHEMA = {
-  type: 'object' as const,
-  description: 'RFC 9457 problem details',
-  required: ['type', 'title', 'status', 'code', 'detail', 'trace_id', 'errors'],
-  properties: {
-    type: { type: 'string' as const, description: 'the code as a URI' },
-    title: { type: 'string' as const },
-    status: { type: 'integer' as const },
-    code: { type: 'string' as const, enum: Object.keys(ERRORS) },
-    detail: { type: 'string' as const },
-    trace_id: { type: 'string' as const },
-    errors: {
-      type: 'array' as const,
-      description: 'every field that is wrong',
-      items: {
-        type: 'object' as const,
-        required: ['field', 'message', 'code'],
-        properties: {
-          field: { type: 'string' as const },
-          message: { type: 'string' as const },
-          code: { type: 'string' as const },
-        },
-      },
-    },
-  },
-};
 
 function description(): string {
   const errors = Object.entries(ERRORS).map(([code, [status, meaning]]) => `| \`${code}\` | ${status} | ${meaning} |`);

@@ -2,7 +2,8 @@ import type { Duplex } from 'node:stream';
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { type ErrorCode, RequestError, toError } from '#kernel/core/errors.ts';
 import type { IdSource } from '#kernel/core/ids.ts';
-import { PROBLEM_MEDIA_TYPE, type Problem, problemOf, problemOfError } from '#kernel/http/problem.ts';
+import { sendProblem } from '#kernel/http/answer.ts';
+import { PROBLEM_MEDIA_TYPE, problemOf, problemOfError, problemText } from '#kernel/http/problem.ts';
 import type { Log } from '#kernel/observability/log.ts';
 
 /** Refusals of the HTTP framework → our codes. */
@@ -49,7 +50,7 @@ export function answerMalformed(error: NodeJS.ErrnoException, socket: Duplex, id
     return;
   }
   const traceId = ids.traceId();
-  const body = JSON.stringify(problemOf('invalid_http', `the request cannot be read (${error.code})`, traceId));
+  const body = problemText(problemOf('invalid_http', `the request cannot be read (${error.code})`, traceId));
   const head = ['HTTP/1.1 400 Bad Request', 'Connection: close', `Content-Type: ${PROBLEM_MEDIA_TYPE}`];
   head.push(`Content-Length: ${Buffer.byteLength(body)}`, `x-trace-id: ${traceId}`);
   socket.end(`${head.join('\r\n')}\r\n\r\n${body}`);
@@ -58,10 +59,6 @@ export function answerMalformed(error: NodeJS.ErrnoException, socket: Duplex, id
 function fromFramework(error: unknown): unknown {
   const code = FRAMEWORK_CODES[(error as Partial<FastifyError>).code ?? ''];
   return code === undefined ? error : new RequestError(code, toError(error).message);
-}
-
-function sendProblem(reply: FastifyReply, problem: Problem): void {
-  reply.code(problem.status).type(PROBLEM_MEDIA_TYPE).send(JSON.stringify(problem));
 }
 
 /** Queries may hold what should not be logged. */

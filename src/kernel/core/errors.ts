@@ -45,7 +45,6 @@ export const ERRORS = {
   payment_not_found: [404, 'No payment has this id.'],
   payment_not_refundable: [409, 'Only an approved payment can be refunded.'],
   refund_exceeds_payment: [422, 'The refund is larger than what is left of the payment.'],
-  refund_not_found: [404, 'No refund has this id.'],
   wallet_not_found: [404, 'There is no such wallet.'],
   wallet_already_exists: [409, 'The user has a wallet in this currency already.'],
   currency_mismatch: [422, 'The wallet is in another currency.'],

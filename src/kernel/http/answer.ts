@@ -1,6 +1,6 @@
 import type { Refusal } from '../core/result.ts';
 import type { CommandResult, Executed } from '../processor/execute.ts';
-import { isErrorCode, PROBLEM_MEDIA_TYPE, type Problem, problemOf } from './problem.ts';
+import { isErrorCode, PROBLEM_MEDIA_TYPE, type Problem, problemOf, problemText } from './problem.ts';
 
 /** What a request is answered: stored under its idempotency key, and given again as it was. */
 export interface Answer<Body = unknown> {
@@ -35,10 +35,17 @@ interface Reply {
   send(body: unknown): unknown;
 }
 
+/** Sends a problem with its status. */
+export function sendProblem(reply: Reply, problem: Problem): void {
+  reply.code(problem.status);
+  reply.type(PROBLEM_MEDIA_TYPE);
+  reply.send(problemText(problem));
+}
+
 /** Sends an answer; one that was stored earlier says so. */
 export function sendAnswer(reply: Reply, { answer, replayed }: Executed<Answer>): void {
   reply.code(answer.status);
   if (replayed) reply.header('idempotency-replayed', 'true');
-  if (answer.status >= 400) reply.type(PROBLEM_MEDIA_TYPE);
-  reply.send(answer.body);
+  if (answer.status < 400) reply.send(answer.body);
+  else sendProblem(reply, answer.body as Problem);
 }

@@ -1,4 +1,6 @@
+import { Type } from '@sinclair/typebox';
 import { ERRORS, type ErrorCode, RequestError, UnavailableError } from '../core/errors.ts';
+import { oneOf } from '../core/schemas.ts';
 import { type FieldProblem, InvalidInputError } from './validation.ts';
 
 /** The body of every answer that says no: RFC 9457 problem details, with a stable code and all wrong fields. */
@@ -11,6 +13,22 @@ export interface Problem {
   readonly trace_id: string;
   readonly errors: readonly FieldProblem[];
 }
+
+/** The schema of `Problem`. */
+export const problemSchema = Type.Object(
+  {
+    type: Type.String({ description: 'the code as a URI' }),
+    title: Type.String(),
+    status: Type.Integer(),
+    code: oneOf(Object.keys(ERRORS) as ErrorCode[]),
+    detail: Type.String(),
+    trace_id: Type.String(),
+    errors: Type.Array(Type.Object({ field: Type.String(), message: Type.String(), code: Type.String() }), {
+      description: 'every field that is wrong',
+    }),
+  },
+  { description: 'RFC 9457 problem details' },
+);
 
 export const PROBLEM_MEDIA_TYPE = 'application/problem+json; charset=utf-8';
 
@@ -31,6 +49,13 @@ export function problemOf(
 ): Problem {
   const [status, title] = ERRORS[code];
   return { type: `urn:caudal:error:${code}`, title, status, code, detail, trace_id: traceId, errors };
+}
+
+/** A problem as JSON, its members in one order, also when it was stored meanwhile. */
+export function problemText(problem: Problem): string {
+  const { type, title, status, code, detail, trace_id } = problem;
+  const errors = problem.errors.map(({ field, message, code }) => ({ field, message, code }));
+  return JSON.stringify({ type, title, status, code, detail, trace_id, errors });
 }
 
 /** A problem as an answer, and when to try again (seconds), where that makes sense. */

@@ -17,7 +17,7 @@ import {
   withOthers,
 } from '#kernel/http/money-input.ts';
 import { pageSchema, readOperation, writeOperation } from '#kernel/http/operation.ts';
-import { problemOf } from '#kernel/http/problem.ts';
+import { problemOf, problemSchema } from '#kernel/http/problem.ts';
 import { createCheck, type FieldProblem, InvalidInputError } from '#kernel/http/validation.ts';
 import type { Sql } from '#kernel/postgres/sql.ts';
 import type { AnswerKey, CommandResult, Executor, StreamCommand } from '#kernel/processor/execute.ts';
@@ -99,7 +99,7 @@ const batchAnswer = Type.Object({
     Type.Object({
       status: Type.Integer({ description: 'as if it had been sent alone' }),
       payment: Type.Optional(paymentSchema),
-      error: Type.Optional(Type.Unknown({ description: 'problem details' })),
+      error: Type.Optional(problemSchema),
     }),
     { description: 'in the order of the request' },
   ),
@@ -190,12 +190,12 @@ export function paymentRoutes(ports: PaymentRoutePorts): FastifyPluginAsyncTypeb
     });
 
     app.post('/payments/batch', { schema: operations.batch }, async (request, reply) => {
-      const inputs = request.body.payments.map((item) => readBatchItem(item, ports.tokenRequired));
+      const inputs = request.body.payments.map((item) => readBatchItem(item, ports.tokenRequired, request.id));
       const commands = inputs.map((input): CreatePayment | Answer<never> =>
         'status' in input ? input : { type: 'CreatePayment', paymentId: ids.uuid(), traceId: request.id, ...input },
       );
       const accepted = commands.filter((command) => 'paymentId' in command);
-      const answer = (results: readonly CommandResult[]): Answer => batchResult(commands, results, request.id);
+      const answer = (results: readonly CommandResult[]): Answer => batchResult(commands, results);
       if (accepted.length === 0) return sendAnswer(reply, { answer: answer([]), replayed: false });
       return sendAnswer(
         reply,
@@ -270,12 +270,12 @@ function withTokenProblem(
 }
 
 /** A payment of a batch; what is wrong with it is its own answer. */
-function readBatchItem(item: unknown, tokenRequired: boolean): PaymentInput | Answer<never> {
+function readBatchItem(item: unknown, tokenRequired: boolean, traceId: string): PaymentInput | Answer<never> {
   try {
     return readPayment(item as CreateBody, checkPayment(item), tokenRequired);
   } catch (error) {
     if (!(error instanceof InvalidInputError)) throw error;
-    const problem = problemOf(error.code, error.message, '', error.problems);
+    const problem = problemOf(error.code, error.message, traceId, error.problems);
     return { status: problem.status, body: problem };
   }
 }
@@ -290,17 +290,11 @@ function createdAnswer(result: CommandResult<PaymentState> | undefined, command:
 }
 
 /** One result per payment of the request; `results` are those of the payments that were executed, in their order. */
-function batchResult(
-  commands: readonly (CreatePayment | Answer<never>)[],
-  results: readonly CommandResult[],
-  traceId: string,
-): Answer<Static<typeof batchAnswer>> {
+function batchResult(commands: readonly (CreatePayment | Answer<never>)[], results: readonly CommandResult[]): Answer {
   let next = 0;
   const data = commands.map((command) => {
     const { status, body } = 'paymentId' in command ? createdAnswer(results[next++], command) : command;
-    return status === 201
-      ? { status, payment: body as PaymentView }
-      : { status, error: { ...body, trace_id: traceId } };
+    return status === 201 ? { status, payment: body } : { status, error: body };
   });
   return { status: 200, body: { data } };
 }
