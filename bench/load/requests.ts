@@ -1,0 +1,56 @@
+import type { PaymentPlan } from './protocol.ts';
+
+/** One request, ready to be sent. */
+export interface PreparedRequest {
+  readonly bytes: Buffer;
+  readonly amountMinor: number;
+}
+
+/** Hands out requests in a fixed, mixed order. */
+export interface RequestSource {
+  next(): PreparedRequest;
+}
+
+/** So many different requests are made beforehand; making one anew each time would be most of the load's work. */
+const PREPARED = 4096;
+const WAIT_SECONDS = 30;
+
+/** @param waiting true: each asks to be answered with the final status */
+export function prepareRequests(plan: PaymentPlan, port: number, waiting: boolean): RequestSource {
+  const [hot, ...others] = plan.customers;
+  const rest = others.length === 0 ? plan.customers : others;
+  const prepared = Array.from({ length: PREPARED }, (_, i) => {
+    // A low-discrepancy sequence spreads the share evenly: multiples of the golden ratio, modulo 1 (H. Weyl).
+    const isHot = plan.hot > 0 && (i * 0.618_033_988_749_895) % 1 < plan.hot;
+    const customer =
+      plan.hot === 0 ? plan.customers[i % plan.customers.length]! : isHot ? hot! : rest[i % rest.length]!;
+    return prepare(plan, customer, 100 + ((i * 7919) % 9900), port, waiting);
+  });
+  let at = 0;
+  return {
+    next: () => {
+      at = at + 1 === PREPARED ? 0 : at + 1;
+      return prepared[at]!;
+    },
+  };
+}
+
+function prepare(
+  plan: PaymentPlan,
+  customer: string,
+  amountMinor: number,
+  port: number,
+  waiting: boolean,
+): PreparedRequest {
+  const { method, currency } = plan;
+  const token = method === 'wallet' ? {} : { payment_token: 'tok_visa' };
+  const body = JSON.stringify({ amount: amountMinor / 100, currency, method, customer_id: customer, ...token });
+  const lines = [
+    'POST /api/v1/payments HTTP/1.1',
+    `Host: 127.0.0.1:${port}`,
+    'Content-Type: application/json',
+    `Content-Length: ${Buffer.byteLength(body)}`,
+    ...(waiting ? [`Prefer: wait=${WAIT_SECONDS}`] : []),
+  ];
+  return { bytes: Buffer.from(`${lines.join('\r\n')}\r\n\r\n${body}`), amountMinor };
+}

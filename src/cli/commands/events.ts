@@ -1,0 +1,115 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Command } from 'commander';
+import { placeOf } from '#kernel/bus/topology.ts';
+import type { RecordedEvent } from '#kernel/core/event.ts';
+import { traceIdOf } from '#kernel/core/event.ts';
+import { isUuid, uuidTime } from '#kernel/core/ids.ts';
+import type { LogPosition } from '#kernel/core/log-position.ts';
+import { findEvent, lastEvents, positionBefore } from '#kernel/event-store/postgres/browse.ts';
+import { readHead, readLog } from '#kernel/event-store/postgres/read.ts';
+import { streamName } from '#kernel/event-store/store.ts';
+import { CliError, wrongUse } from '../failure.ts';
+import { wholeNumber, withExample, withJson } from '../options.ts';
+import { paint, printFields, printJson, printJsonLine } from '../output.ts';
+import { type OpenStore, topologyOf, withStore } from '../store.ts';
+
+const FOLLOW_PAUSE_MS = 250;
+const PAGE_SIZE = 500;
+const DEFAULT_COUNT = 20;
+/** `payment/` and a UUID. */
+const STREAM_WIDTH = 44;
+
+interface TailOptions {
+  readonly from?: number;
+  readonly type?: string;
+  readonly limit?: number;
+  readonly follow?: boolean;
+  readonly json?: boolean;
+}
+
+export function createCommand(): Command {
+  const tail = new Command('tail')
+    .description('the last events; with --from those from there on')
+    .option('--from <sequence>', 'start at this global sequence number', wholeNumber(0))
+    .option('--type <type>', 'only events of this type')
+    .option('--limit <number>', `how many at most; without --from ${DEFAULT_COUNT}`, wholeNumber(1))
+    .option('--follow', 'go on with those that come, until Ctrl-C')
+    .action((options: TailOptions) => withStore((store) => tailEvents(store, options)));
+  const show = new Command('show')
+    .description('one event, and where it stands in the log and on the bus')
+    .argument('<id>', 'the id of the event')
+    .action((id: string, options: { json?: boolean }) => withStore((store) => showEvent(store, id, options)));
+  withExample(withJson(tail), 'events tail --type payments.approved --follow');
+  withExample(withJson(show), 'events show 019ad8f2-5f0b-7c11-9c5e-5a8f0f3b2d10');
+  return new Command('events').addCommand(tail).addCommand(show);
+}
+
+async function tailEvents(store: OpenStore, options: TailOptions): Promise<void> {
+  const print = (event: RecordedEvent): void => (options.json ? printJsonLine(event) : console.log(eventLine(event)));
+  const sql = store.database.pool;
+  if (options.from !== undefined) return printFrom(store, await positionBefore(sql, options.from), options, print);
+  const head = await readHead(sql);
+  const { type, limit = DEFAULT_COUNT } = options;
+  const latest = await lastEvents(sql, { upTo: head, limit, ...(type !== undefined && { type }) });
+  for (const event of latest) print(event);
+  if (options.follow) await printFrom(store, head, { ...options, limit: Number.POSITIVE_INFINITY }, print);
+}
+
+/** Prints what comes after the position, up to the end of the log, or with `follow` until Ctrl-C. */
+async function printFrom(
+  store: OpenStore,
+  start: LogPosition,
+  options: TailOptions,
+  print: (event: RecordedEvent) => void,
+): Promise<void> {
+  const interrupted = new AbortController();
+  const interrupt = (): void => interrupted.abort();
+  process.once('SIGINT', interrupt);
+  let left = options.limit ?? Number.POSITIVE_INFINITY;
+  let position = start;
+  while (left > 0 && !interrupted.signal.aborted) {
+    const page = await readLog(store.database.pool, position, {
+      limit: Math.min(PAGE_SIZE, left),
+      ...(options.type !== undefined && { types: [options.type] }),
+    });
+    for (const event of page.events) print(event);
+    left -= page.events.length;
+    position = page.next;
+    if (page.atEnd && !options.follow) break;
+    if (page.atEnd) await sleep(FOLLOW_PAUSE_MS, undefined, { signal: interrupted.signal }).catch(() => undefined);
+  }
+  process.removeListener('SIGINT', interrupt);
+}
+
+function eventLine(event: RecordedEvent): string {
+  const { sequence, time, type, aggregateType, aggregateId, id, data } = event;
+  const stream = streamName({ type: aggregateType, id: aggregateId });
+  const amount = data.amount === undefined ? '' : ` ${data.amount} ${data.currency ?? ''}`;
+  const outcome = [data.status, data.reason].filter((part) => part !== undefined).join(' ');
+  const head = `${String(sequence).padStart(8)}  ${paint('dim', new Date(time).toISOString())}  ${paint('cyan', type.padEnd(26))}`;
+  return `${head}  ${stream.padEnd(STREAM_WIDTH)}${amount}${outcome === '' ? '' : `  ${outcome}`}  ${paint('dim', id)}`;
+}
+
+async function showEvent({ config, database }: OpenStore, given: string, options: { json?: boolean }): Promise<void> {
+  const id = given.toLowerCase();
+  if (!isUuid(id) || uuidTime(id) === undefined) throw wrongUse(`${given} is not the id of an event: those are UUIDv7`);
+  const found = await findEvent(database.pool, id);
+  if (found === undefined) throw new CliError(`there is no event ${id}`);
+  const { event, storedAt } = found;
+  const place = placeOf(topologyOf(config), event);
+  if (options.json) return printJson({ ...event, stored_at: new Date(storedAt).toISOString(), place: place ?? null });
+  printFields({
+    event: `${event.type} v${event.version}`,
+    id: event.id,
+    stream: `${streamName({ type: event.aggregateType, id: event.aggregateId })} at ${event.streamPosition}`,
+    log: `chain ${event.chain} at ${event.chainPosition}, sequence number ${event.sequence}`,
+    happened: new Date(event.time).toISOString(),
+    stored: new Date(storedAt).toISOString(),
+    bus:
+      place === undefined ? 'on no topic: internal' : `${place.topic}, partition ${place.partition}, key ${place.key}`,
+    trace: traceIdOf(event.metadata.traceparent),
+    correlation: event.metadata.correlationid,
+    caused_by: event.metadata.causationid,
+  });
+  console.log(JSON.stringify(event.data, null, 2));
+}

@@ -1,0 +1,61 @@
+import { Command } from 'commander';
+import { formatAmount } from '#kernel/core/money.ts';
+import { checkReadModel } from '#kernel/projections/check.ts';
+import { trialBalance } from '#services/wallets/queries.ts';
+import { foundSomethingWrong } from '../failure.ts';
+import { withExample, withJson } from '../options.ts';
+import { paint, printJson } from '../output.ts';
+import { createProgress } from '../progress.ts';
+import { readModels } from '../read-models.ts';
+import { type OpenStore, topologyOf, withStore } from '../store.ts';
+
+/** Also changed by the workers that lease what it holds, so the log alone does not say what must be in it. */
+const WORK_LISTS: ReadonlySet<string> = new Set(['gateway.operations']);
+
+/** Something that is not as it must be. */
+interface Finding {
+  readonly what: 'event' | 'read_model' | 'ledger';
+  readonly message: string;
+}
+
+export function createCommand(): Command {
+  const verify = new Command('verify').addHelpText(
+    'after',
+    '\nIt recomputes the hash chain over every event, folds every read model from the log and compares, and adds up the ledger.\nPayments go on meanwhile. What to do with what it finds: docs/runbooks/verify-found-something.md',
+  );
+  return withExample(withJson(verify), 'verify').action(runVerify);
+}
+
+async function runVerify({ json }: { json?: boolean }): Promise<void> {
+  const findings = await withStore(async (store) => [...(await checkReadModels(store)), ...(await checkLedger(store))]);
+  if (findings.length > 0) foundSomethingWrong();
+  if (json) printJson({ ok: findings.length === 0, findings });
+  else for (const { what, message } of findings) console.log(`${paint('red', what)}: ${message}`);
+}
+
+async function checkReadModels({ config, database, log }: OpenStore): Promise<readonly Finding[]> {
+  const findings: Finding[] = [];
+  for (const model of await readModels(config, log)) {
+    if (WORK_LISTS.has(model.name)) continue;
+    const progress = createProgress(`Checking ${model.name}`, 0, 'events');
+    const ports = { pool: database.pool, topology: topologyOf(config) };
+    const { different, examples } = await checkReadModel(model, ports, progress.update).finally(progress.stop);
+    if (different === 0) continue;
+    const rows = `${examples.join(', ')}${different > examples.length ? ', …' : ''}`;
+    findings.push({
+      what: 'read_model',
+      message: `${model.name}: ${different} rows are not what the log says: ${rows}`,
+    });
+  }
+  return findings;
+}
+
+async function checkLedger({ database }: OpenStore): Promise<readonly Finding[]> {
+  const balances = await trialBalance(database.pool);
+  return balances
+    .filter(({ differenceMinor }) => differenceMinor !== 0n)
+    .map(({ currency, differenceMinor }) => ({
+      what: 'ledger',
+      message: `the accounts in ${currency} do not sum to zero but to ${formatAmount(differenceMinor, currency)}`,
+    }));
+}
