@@ -29,6 +29,8 @@ export function createPool(settings: PoolSettings, onError: (error: Error) => vo
     statement_timeout: settings.statementTimeoutMs,
   });
   pool.on('error', onError);
+  // One in use fails its next statement; that nobody listens in between would end the process.
+  pool.on('connect', (client) => client.on('error', () => undefined));
   return {
     query: (text, params) => run(pool, text, params),
     transaction: (work) => inTransaction(pool, work),

@@ -51,5 +51,8 @@ export async function ensureDatabase(url: string, name: string): Promise<void> {
 }
 
 function connection(url: string): pg.Client {
-  return new pg.Client({ connectionString: url, application_name: APPLICATION_NAME });
+  const client = new pg.Client({ connectionString: url, application_name: APPLICATION_NAME });
+  // What is under way fails by itself; that nobody listens in between would end the process.
+  client.on('error', () => undefined);
+  return client;
 }

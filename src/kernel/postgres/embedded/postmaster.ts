@@ -88,6 +88,8 @@ export async function becomesReady(pid: number, url: string, progress: (message:
 /** Undefined when the server takes connections, else why it does not do so yet. */
 async function tryConnect(url: string): Promise<string | undefined> {
   const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: CONNECT_TIMEOUT_MS });
+  // A server that goes while we leave is what the next look finds; that nobody listens would end the process.
+  client.on('error', () => undefined);
   try {
     await client.connect();
     return undefined;
