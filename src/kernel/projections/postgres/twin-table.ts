@@ -36,6 +36,11 @@ export async function holdWrites(sql: Sql, table: TableDefinition): Promise<void
   await sql.query(`LOCK TABLE ${table.name} IN EXCLUSIVE MODE`);
 }
 
+export async function countRows(sql: Sql, table: TableDefinition): Promise<number> {
+  const rows = await sql.query<{ count: number }>(`SELECT count(*) FROM ${table.name}`);
+  return rows[0]!.count;
+}
+
 /** The twin takes the place and the names of the table, in the transaction of `sql`. */
 export async function swapTwin(sql: Sql, table: TableDefinition, twin: TableDefinition): Promise<void> {
   const indexes = await sql.query<{ twin: string; name: string }>(
