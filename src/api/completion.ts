@@ -20,22 +20,25 @@ interface Ports {
   completed(paymentIds: readonly string[]): Promise<readonly (Completion & { readonly id: string })[]>;
 }
 
+type Waiter = (completion: Completion | undefined) => void;
+
 const COMPLETIONS: ReadonlySet<string> = new Set(['payments.approved', 'payments.declined', 'payments.failed']);
+
+/** `stop` answers those who wait, as if their time were over. */
+export type StoppableWaiter = CompletionWaiter & { stop(): void };
 
 /**
  * Lets requests wait for the end of their payments. What this process commits is known at once; payments that another
  * process completes, or that were completed before, are looked up, all that are waited for in one go.
  */
-export function createCompletionWaiter(
-  settings: CompletionSettings,
-  ports: Ports,
-): CompletionWaiter & { stop(): void } {
-  const waiting = new Map<string, Set<(completion: Completion) => void>>();
+export function createCompletionWaiter(settings: CompletionSettings, ports: Ports): StoppableWaiter {
+  const waiting = new Map<string, Set<Waiter>>();
   let waiters = 0;
+  let stopped = false;
   let polling: NodeJS.Timeout | undefined;
 
   const resolve = (paymentId: string, completion: Completion): void => {
-    for (const done of waiting.get(paymentId) ?? []) done(completion);
+    for (const done of [...(waiting.get(paymentId) ?? [])]) done(completion);
   };
 
   const unsubscribe = ports.tail.subscribe(({ events }) => {
@@ -52,7 +55,7 @@ export function createCompletionWaiter(
     polling = waiters > 0 ? setTimeout(poll, settings.pollMs) : undefined;
   };
 
-  const add = (paymentId: string, done: (completion: Completion) => void): void => {
+  const add = (paymentId: string, done: Waiter): void => {
     waiters += 1;
     const others = waiting.get(paymentId);
     if (others === undefined) waiting.set(paymentId, new Set([done]));
@@ -60,7 +63,7 @@ export function createCompletionWaiter(
     polling ??= setTimeout(poll, settings.pollMs);
   };
 
-  const remove = (paymentId: string, done: (completion: Completion) => void): void => {
+  const remove = (paymentId: string, done: Waiter): void => {
     waiters -= 1;
     const others = waiting.get(paymentId);
     others?.delete(done);
@@ -69,7 +72,7 @@ export function createCompletionWaiter(
 
   return {
     wait: (paymentId, ms) => {
-      if (waiters >= settings.maxWaiters) return Promise.resolve(undefined);
+      if (stopped || waiters >= settings.maxWaiters) return Promise.resolve(undefined);
       return new Promise((answer) => {
         const end = (completion: Completion | undefined): void => {
           clearTimeout(timer);
@@ -81,7 +84,9 @@ export function createCompletionWaiter(
       });
     },
     stop: () => {
+      stopped = true;
       unsubscribe();
+      for (const all of [...waiting.values()]) for (const end of [...all]) end(undefined);
       clearTimeout(polling);
     },
   };

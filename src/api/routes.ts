@@ -16,6 +16,7 @@ export interface ApiRoutes {
   readonly all: readonly FastifyPluginAsync[];
   /** What answers without the base path too. */
   readonly withoutBase: readonly FastifyPluginAsync[];
+  /** Lets requests that wait be answered now. */
   stop(): void;
 }
 

@@ -41,10 +41,7 @@ export function createApi(context: ApiContext): Api {
         throw cannotListen(cause as NodeJS.ErrnoException, host, port);
       }
     },
-    stop: async () => {
-      await app?.close();
-      routes.stop();
-    },
+    stop: async () => app?.close(),
   };
 }
 
@@ -65,6 +62,7 @@ export async function buildApp(context: ApiContext, routes: ApiRoutes): Promise<
     },
     clientErrorHandler: (error, socket) => answerMalformed(error, socket, ids),
   });
+  app.addHook('preClose', async () => routes.stop());
   acceptJson(app);
   validateRequests(app);
   sendTraceId(app, ids);

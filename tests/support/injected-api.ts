@@ -50,18 +50,17 @@ export async function startInjectedApi(settings: Partial<Config> = {}): Promise<
   const services = runServices({ config, database, kernel, inputs, definitions, metrics, log });
   await services.start();
   const context = apiContext({ config, database, kernel, services, inputs, metrics, log });
-  const open: { close(): Promise<unknown> }[] = [];
+  const open: FastifyInstance[] = [];
 
   const build = async (changes: Partial<ApiContext>) => {
     const changed = { ...context, metrics: createMetrics(), ...changes };
-    const routes = apiRoutes(changed);
-    const app = await buildApp(changed, routes);
-    open.push({ close: () => app.close() }, { close: async () => routes.stop() });
+    const app = await buildApp(changed, apiRoutes(changed));
+    open.push(app);
     return caller(app);
   };
 
   const close = async (): Promise<void> => {
-    for (const part of open) await part.close();
+    for (const app of open) await app.close();
     await services.stop();
     await kernel.stop();
     inputs.rules.stop();

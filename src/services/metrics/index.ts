@@ -63,7 +63,7 @@ export function createMetricsService(settings: MetricsSettings, ports: MetricsPo
   return {
     start: () => {
       unsubscribe = tail.subscribe(({ events }) => count(events));
-      lookAgain();
+      timer = setTimeout(lookAgain, settings.sampleMs);
     },
     stop: async () => {
       stopped = true;

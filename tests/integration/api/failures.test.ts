@@ -8,6 +8,7 @@ import type { Sql } from '#kernel/postgres/sql.ts';
 import type { Executor } from '#kernel/processor/execute.ts';
 import { createApi } from '#src/api/server.ts';
 import { type InjectedApi, startInjectedApi } from '../../support/injected-api.ts';
+import { until } from '../../support/until.ts';
 
 const PAYMENT = { amount: 1, currency: 'USD', method: 'wallet', customer_id: 'c' };
 
@@ -96,6 +97,20 @@ describe('what the API makes of parts that fail', () => {
     await assert.rejects(second.start(), new RegExp(`^Error: port ${port} is in use; set PORT to a free one$`));
     await second.stop();
     await first.stop();
+  });
+
+  test('a server that stops answers those who wait for their payment', async () => {
+    const server = createApi({ ...api.context, settings: { ...api.context.settings, port: 0 } });
+    const { url } = await server.start();
+    const waiting = fetch(`${url}/payments`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', prefer: 'wait=30' },
+      body: JSON.stringify({ ...PAYMENT, method: 'credit_card', customer_id: 'waiting' }),
+    });
+    await until('it was accepted', async () => (await api.get('/payments?customer_id=waiting')).body.data.length === 1);
+    await server.stop();
+    const answer = await waiting;
+    assert.deepEqual([answer.status, ((await answer.json()) as { status: string }).status], [201, 'PENDING']);
   });
 
   test('bytes that are no HTTP get a problem document too', async () => {
