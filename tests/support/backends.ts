@@ -94,7 +94,11 @@ export function openMemory(): Backend {
 
 /** Opens an empty database, and closes it after the test. Writers must be closed by the test. */
 export async function openPostgres(t: TestContext): Promise<PostgresBackend> {
-  const url = await createDatabase();
+  return openPostgresAt(t, await createDatabase());
+}
+
+/** The same in a database that the test has made. */
+export async function openPostgresAt(t: TestContext, url: string): Promise<PostgresBackend> {
   const clock = createManualClock();
   const settings = { url, applicationName: 'test', maxConnections: 6, statementTimeoutMs: STATEMENT_TIMEOUT_MS };
   const pool = createPool(settings, (error) => t.diagnostic(`idle connection: ${error.message}`));
