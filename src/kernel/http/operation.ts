@@ -1,3 +1,4 @@
+import { STATUS_CODES } from 'node:http';
 import { type TObject, type TSchema, Type } from '@sinclair/typebox';
 import type { ErrorCode } from '../core/errors.ts';
 
@@ -53,7 +54,16 @@ const idempotencyHeader = Type.Object({
 
 function toSchema<O extends Operation>(operation: O, common: readonly ErrorCode[]): RouteSchema<O> {
   const { tag, answers, refusals = [], ...rest } = operation;
-  return { ...rest, tags: [tag], response: answers, 'x-refusals': [...new Set([...refusals, ...common])] };
+  const response = Object.entries(answers).map(([status, schema]) => [
+    status,
+    { ...schema, description: STATUS_CODES[status] },
+  ]);
+  return {
+    ...rest,
+    tags: [tag],
+    response: Object.fromEntries(response),
+    'x-refusals': [...new Set([...refusals, ...common])],
+  };
 }
 
 /** A text that may be null. Written as a list of types, which is several times faster to serialize than a union. */

@@ -33,7 +33,13 @@ const fields = {
   reason: text('why', 1000),
 };
 const refundBody = Type.Object(fields, { additionalProperties: false, examples: [{ amount: 10, reason: 'damaged' }] });
-const walletRefundBody = Type.Object({ payment_id: Type.String(), ...fields }, { additionalProperties: false });
+const walletRefundBody = Type.Object(
+  { payment_id: Type.String(), ...fields },
+  {
+    additionalProperties: false,
+    examples: [{ payment_id: '019ad8f2-5f0b-7c11-9c5e-5a8f0f3b2d10', reason: 'goodwill' }],
+  },
+);
 type RefundBody = Static<typeof refundBody>;
 
 const refusals = [

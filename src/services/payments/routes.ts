@@ -92,7 +92,7 @@ TypeRegistry.Set<TSchema>(BATCH_ITEM, () => true);
 const batchItem = Type.Unsafe<unknown>({ ...createBody, [Kind]: BATCH_ITEM });
 const batchBody = Type.Object(
   { payments: Type.Array(batchItem, { minItems: 1, maxItems: MAX_BATCH }) },
-  { additionalProperties: false },
+  { additionalProperties: false, examples: [{ payments: createBody.examples }] },
 );
 const batchAnswer = Type.Object({
   data: Type.Array(

@@ -83,6 +83,8 @@ describe('the documentation of the API', () => {
           assert.deepEqual([example.value.code, String(example.value.status)], [code, status]);
         }
       }
+      const body = operation.requestBody?.content['application/json'];
+      if (body !== undefined) assert.ok(body.example ?? body.schema.examples, `${name} has no example`);
       if (name.startsWith('post')) {
         assert.ok(
           operation.parameters.some((parameter: { name: string }) => parameter.name === 'idempotency-key'),
