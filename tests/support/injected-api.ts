@@ -19,7 +19,6 @@ export interface Response {
   readonly headers: Readonly<Record<string, unknown>>;
   readonly text: string;
   /** Parsed when it is JSON, else the text. */
-  // biome-ignore lint/suspicious/noExplicitAny: tests look into answers of every shape
   readonly body: any;
 }
 

@@ -39,7 +39,6 @@ const PROMISED = [
 
 describe('the documentation of the API', () => {
   let api: InjectedApi;
-  // biome-ignore lint/suspicious/noExplicitAny: a document of any shape
   let document: any;
   before(async () => {
     api = await startInjectedApi();
@@ -47,7 +46,6 @@ describe('the documentation of the API', () => {
   });
   after(() => api.close());
 
-  // biome-ignore lint/suspicious/noExplicitAny: as above
   const operations = (): [string, any][] =>
     Object.entries(document.paths).flatMap(([path, methods]) =>
       Object.entries(methods as object).map(([method, operation]): [string, object] => [
