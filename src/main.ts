@@ -8,7 +8,13 @@ import { type Database, openDatabase, SERVICES_WITH_TABLES } from '#src/composit
 import { partitionJob, pruneJob } from '#src/composition/jobs.ts';
 import { createKernel, type Kernel } from '#src/composition/kernel.ts';
 import { metricsService } from '#src/composition/metrics.ts';
-import { catalogOf, prepareServices, runServices, type ServiceInputs, serviceDefinitions } from '#src/composition/services.ts';
+import {
+  catalogOf,
+  prepareServices,
+  runServices,
+  type ServiceInputs,
+  serviceDefinitions,
+} from '#src/composition/services.ts';
 import { runSimulator, webhookSecretOf } from '#src/composition/simulator.ts';
 import type { Config } from '#src/config.ts';
 
@@ -65,7 +71,11 @@ async function start(settings: Config, log: Log, running: Running[]): Promise<Om
   return { url, gatewayUrl, services: config.services };
 }
 
-async function startGateway(config: Config, log: Log, running: Running[]): Promise<{ inputs: ServiceInputs; gatewayUrl: string | undefined }> {
+async function startGateway(
+  config: Config,
+  log: Log,
+  running: Running[],
+): Promise<{ inputs: ServiceInputs; gatewayUrl: string | undefined }> {
   const secret = await webhookSecretOf(config);
   let gatewayUrl = config.gatewayUrl;
   if (gatewayUrl === undefined && config.services.includes('gateway')) {
@@ -79,7 +89,14 @@ async function startGateway(config: Config, log: Log, running: Running[]): Promi
   return { inputs, gatewayUrl };
 }
 
-async function startServices(config: Config, database: Database, inputs: ServiceInputs, metrics: Metrics, log: Log, running: Running[]) {
+async function startServices(
+  config: Config,
+  database: Database,
+  inputs: ServiceInputs,
+  metrics: Metrics,
+  log: Log,
+  running: Running[],
+) {
   const definitions = serviceDefinitions(inputs);
   const kernel: Kernel = createKernel(config, database, catalogOf(definitions), metrics.observer, log);
   await kernel.start();

@@ -37,7 +37,11 @@ export function apiContext(parts: Parts): ApiContext {
       maxWaiters: MAX_WAITERS,
       idempotencyTtlMs: config.idempotencyTtlMs,
       dlqReplaysPerSecond: DLQ_REPLAYS_PER_SECOND,
-      publicSettings: { topology: config.topology, services: config.services.join(','), gateway: inputs.gatewaySettings.gateway },
+      publicSettings: {
+        topology: config.topology,
+        services: config.services.join(','),
+        gateway: inputs.gatewaySettings.gateway,
+      },
     },
     executors: { ...(payments !== undefined && { payments }), ...(wallets !== undefined && { wallets }) },
     paymentSettings: inputs.paymentSettings,
@@ -75,8 +79,12 @@ function healthChecks({ database, services }: Parts): readonly HealthCheck[] {
     name: 'bus',
     critical: true,
     check: async () => {
-      const waiting = [...services.processors].filter(([, processor]) => !processor.status().available).map(([name]) => name);
-      return waiting.length === 0 ? { status: 'healthy' } : { status: 'unhealthy', detail: `waiting for the store: ${waiting.join(', ')}` };
+      const waiting = [...services.processors]
+        .filter(([, processor]) => !processor.status().available)
+        .map(([name]) => name);
+      return waiting.length === 0
+        ? { status: 'healthy' }
+        : { status: 'unhealthy', detail: `waiting for the store: ${waiting.join(', ')}` };
     },
   };
   const gateway: HealthCheck = {
@@ -84,7 +92,9 @@ function healthChecks({ database, services }: Parts): readonly HealthCheck[] {
     critical: false,
     check: async () => {
       const state = services.worker?.status().breaker.state;
-      return state === undefined || state === 'closed' ? { status: 'healthy' } : { status: 'degraded', detail: `the circuit is ${state}` };
+      return state === undefined || state === 'closed'
+        ? { status: 'healthy' }
+        : { status: 'degraded', detail: `the circuit is ${state}` };
     },
   };
   return services.worker === undefined ? [store, bus] : [store, bus, gateway];

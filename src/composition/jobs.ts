@@ -43,7 +43,12 @@ const PRUNE_BATCH = 10_000;
 
 /** Makes next months' event partitions, so that no append has to. */
 export function partitionJob(sql: Sql, monthsAhead: number, log: Log): Job {
-  return createJob('partitions', HOUR_MS, async () => void (await makePartitionsAhead(sql, Date.now(), monthsAhead)), log);
+  return createJob(
+    'partitions',
+    HOUR_MS,
+    async () => void (await makePartitionsAhead(sql, Date.now(), monthsAhead)),
+    log,
+  );
 }
 
 /** Forgets idempotency keys that have expired, a bounded number at once. */

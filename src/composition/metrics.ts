@@ -43,5 +43,7 @@ async function unbalanced(sql: Sql): Promise<readonly string[]> {
   const balances = await trialBalance(sql);
   return balances
     .filter(({ differenceMinor }) => differenceMinor !== 0n)
-    .map(({ currency, differenceMinor }) => `the ledger is off by ${formatAmount(differenceMinor, currency)} ${currency}`);
+    .map(
+      ({ currency, differenceMinor }) => `the ledger is off by ${formatAmount(differenceMinor, currency)} ${currency}`,
+    );
 }

@@ -6,7 +6,7 @@ import type { Processor } from '#kernel/processor/processor.ts';
 import type { ServiceDefinition } from '#kernel/processor/service.ts';
 import type { Follower } from '#kernel/projections/follower.ts';
 import { fraudService } from '#services/fraud/index.ts';
-import { watchRules, type WatchedRules } from '#services/fraud/rules-file.ts';
+import { type WatchedRules, watchRules } from '#services/fraud/rules-file.ts';
 import { gatewayService } from '#services/gateway/index.ts';
 import type { GatewayProvider } from '#services/gateway/provider.ts';
 import { createSimulatorProvider } from '#services/gateway/providers/simulator.ts';
@@ -14,8 +14,8 @@ import { createWorkList } from '#services/gateway/queries.ts';
 import { DEFAULT_GATEWAY_SETTINGS, type GatewaySettings } from '#services/gateway/settings.ts';
 import { createGatewayWorker, type GatewayWorker } from '#services/gateway/worker.ts';
 import { PAYMENT } from '#services/payments/contract.ts';
-import { DEFAULT_PAYMENT_SETTINGS, type PaymentSettings } from '#services/payments/payment.decider.ts';
 import { paymentsService } from '#services/payments/index.ts';
+import { DEFAULT_PAYMENT_SETTINGS, type PaymentSettings } from '#services/payments/payment.decider.ts';
 import { dueSagas } from '#services/payments/queries.ts';
 import { walletsService } from '#services/wallets/index.ts';
 import type { Config, ServiceName } from '#src/config.ts';
@@ -50,18 +50,35 @@ export function catalogOf(definitions: ReadonlyMap<ServiceName, ServiceDefinitio
 }
 
 /** Reads the fraud rules and settles how the services are configured. */
-export async function prepareServices(config: Config, gatewayUrl: string, webhookSecret: string, log: Log): Promise<ServiceInputs> {
-  const rulesLog = { info: (message: string) => log.info({ service: 'fraud' }, message), error: (message: string) => log.error({ service: 'fraud' }, message) };
+export async function prepareServices(
+  config: Config,
+  gatewayUrl: string,
+  webhookSecret: string,
+  log: Log,
+): Promise<ServiceInputs> {
+  const rulesLog = {
+    info: (message: string) => log.info({ service: 'fraud' }, message),
+    error: (message: string) => log.error({ service: 'fraud' }, message),
+  };
   return {
     rules: await watchRules(resolve(PROJECT, config.fraudRulesFile), RULES_LOOK_MS, rulesLog),
-    gatewaySettings: { ...DEFAULT_GATEWAY_SETTINGS, callTimeoutMs: config.gatewayDeadlineMs, breakerHalfOpenAfterMs: config.gatewayBreakerOpenMs, maxInFlight: config.gatewayConcurrency },
+    gatewaySettings: {
+      ...DEFAULT_GATEWAY_SETTINGS,
+      callTimeoutMs: config.gatewayDeadlineMs,
+      breakerHalfOpenAfterMs: config.gatewayBreakerOpenMs,
+      maxInFlight: config.gatewayConcurrency,
+    },
     paymentSettings: {
       ...DEFAULT_PAYMENT_SETTINGS,
       fraudDeadlineMs: config.fraudDeadlineMs,
       debitDeadlineMs: config.debitDeadlineMs,
       gatewayDeadlineMs: config.gatewayDeadlineMs,
     },
-    provider: createSimulatorProvider({ baseUrl: gatewayUrl, maxConnections: config.gatewayConcurrency, webhookSecret }),
+    provider: createSimulatorProvider({
+      baseUrl: gatewayUrl,
+      maxConnections: config.gatewayConcurrency,
+      webhookSecret,
+    }),
   };
 }
 
@@ -92,7 +109,10 @@ export function runServices(parts: Parts): RunningServices {
   const processors = new Map<ServiceName, Processor>();
   const followers: Follower[] = [];
   for (const [name, definition] of chosen) {
-    const onCommitted = name === 'gateway' ? (events: Parameters<GatewayWorker['onCommitted']>[0]) => worker?.onCommitted(events) : undefined;
+    const onCommitted =
+      name === 'gateway'
+        ? (events: Parameters<GatewayWorker['onCommitted']>[0]) => worker?.onCommitted(events)
+        : undefined;
     processors.set(name, kernel.processor(definition, onCommitted));
     if (definition.projections.length > 0) followers.push(kernel.follower(definition));
   }
@@ -124,7 +144,15 @@ export function runServices(parts: Parts): RunningServices {
 
 function gatewayWorker({ database, kernel, inputs, metrics, log }: Parts, executor: Processor): GatewayWorker {
   const workList = createWorkList(database.pool);
-  return createGatewayWorker(inputs.gatewaySettings, { executor, workList, provider: inputs.provider, clock: kernel.clock, random: Math.random, log, onCall: metrics.gateway.call });
+  return createGatewayWorker(inputs.gatewaySettings, {
+    executor,
+    workList,
+    provider: inputs.provider,
+    clock: kernel.clock,
+    random: Math.random,
+    log,
+    onCall: metrics.gateway.call,
+  });
 }
 
 /** Tells overdue sagas so; any instance may, since the payment itself decides whether it is true. */

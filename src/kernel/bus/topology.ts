@@ -58,8 +58,3 @@ export function topicsOf(topology: Topology, types: readonly string[]): readonly
   const names = new Set(types.map((type) => topology.routes.get(type)?.topic));
   return topology.topics.filter((topic) => names.has(topic.name));
 }
-
-/** `fraud-service-payments-created-consumer`: the name of a service's consumer group of a topic. */
-export function groupName(service: string, topic: string): string {
-  return `${service}-service-${topic.replaceAll('.', '-')}-consumer`;
-}

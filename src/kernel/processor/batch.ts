@@ -255,7 +255,11 @@ function decideMessage(
   try {
     decision.attempt(reactions, () => {
       for (const reaction of reactions) {
-        const [result] = decision.decide([reaction], cause, earlier.get(reaction) ?? earlierInBatch(reaction, decision));
+        const [result] = decision.decide(
+          [reaction],
+          cause,
+          earlier.get(reaction) ?? earlierInBatch(reaction, decision),
+        );
         if (!result!.ok) throw new DataError(`refused: ${result!.refusal.code}: ${result!.refusal.message}`);
       }
     });

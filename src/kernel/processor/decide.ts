@@ -123,7 +123,10 @@ export function createBatchDecision({ clock, ids, definitions }: Ports): BatchDe
     enter: (state) => {
       const { type, id } = state.ref;
       let ofType = entries.get(type);
-      if (ofType === undefined) entries.set(type, (ofType = new Map()));
+      if (ofType === undefined) {
+        ofType = new Map();
+        entries.set(type, ofType);
+      }
       ofType.set(id, { before: state, state: state.state, events: [] });
     },
     attempt: (commands, work) => {

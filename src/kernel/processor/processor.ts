@@ -1,13 +1,7 @@
 import type { Consumer } from '../bus/consumer.ts';
 import type { Tail } from '../bus/tail.ts';
 import type { Clock } from '../core/clock.ts';
-import {
-  ConflictError,
-  MembershipLostError,
-  RequestError,
-  toError,
-  UnavailableError,
-} from '../core/errors.ts';
+import { ConflictError, MembershipLostError, toError, UnavailableError } from '../core/errors.ts';
 import type { EventDefinition, RecordedEvent } from '../core/event.ts';
 import type { IdSource } from '../core/ids.ts';
 import type { Committed, Progress, Store, Writer } from '../event-store/store.ts';
@@ -17,6 +11,7 @@ import type { Executed, ExecuteRequest, Executor } from './execute.ts';
 import type { FailureStore } from './failures.ts';
 import { createInlineProjections } from './inline.ts';
 import type { Item, MessageItem, RequestItem } from './items.ts';
+import { createRequestQueue, failRequests } from './request-queue.ts';
 import { createRetries } from './retries.ts';
 import type { ServiceDefinition } from './service.ts';
 import { createStateCache } from './states.ts';
@@ -81,7 +76,6 @@ export interface Processor extends Executor {
 
 const MAX_CONFLICTS = 50;
 const RECOVERY_PAUSE_MS = 200;
-const RETRY_AFTER_SECONDS = 1;
 
 /**
  * The batch loop of one service. While one batch commits, the next gathers; when idle, a batch of one leaves at once.
@@ -113,8 +107,7 @@ export function createProcessor(
     poisoned,
     snapshotEvery: settings.snapshotEvery,
   };
-  const queue: RequestItem[] = [];
-  const running = new Set<string>();
+  const queue = createRequestQueue(settings.maxQueuedRequests, clock, () => wake());
   let writer: Writer;
   let available = false;
   let stopping = false;
@@ -142,8 +135,7 @@ export function createProcessor(
     const taken = retries.full ? undefined : consumer.take(most);
     const messages = (taken?.events ?? []).map((event): MessageItem => ({ kind: 'message', event }));
     const items: Item[] = [...due, ...messages];
-    if (oneByOne === 0 || items.length === 0)
-      items.push(...queue.splice(0, oneByOne > 0 ? 1 : settings.maxBatchRequests));
+    if (oneByOne === 0 || items.length === 0) items.push(...queue.take(oneByOne > 0 ? 1 : settings.maxBatchRequests));
     if (items.length === 0) return { items, progress: undefined };
     return { items, progress: taken?.progress ?? (due.length > 0 ? consumer.progress : undefined) };
   };
@@ -157,11 +149,7 @@ export function createProcessor(
     }
   };
 
-  const commitBatch = async (
-    items: readonly Item[],
-    progress: Progress | undefined,
-    again: boolean,
-  ): Promise<void> => {
+  const commitBatch = async (items: readonly Item[], progress: Progress | undefined, again: boolean): Promise<void> => {
     const started = performance.now();
     const prepared = await prepareBatch(items, progress, again, batchPorts);
     const committed = prepared.empty ? undefined : await commitPrepared(prepared);
@@ -211,15 +199,11 @@ export function createProcessor(
   const requestsOf = (items: readonly Item[]): readonly RequestItem[] =>
     items.filter((item) => item.kind === 'request');
 
-  const failRequests = (requests: readonly RequestItem[], error: Error): void => {
-    for (const item of requests) item.reject(error);
-  };
-
   const recover = async (items: readonly Item[], cause: unknown): Promise<void> => {
     const error = toError(cause);
     if (error instanceof MembershipLostError) {
       log.warn({ service: service.name, error }, 'this process was taken for dead by its group; it joins again');
-      queue.unshift(...requestsOf(items));
+      queue.putBack(requestsOf(items));
       return restart(true);
     }
     if (items.length > 0 && !(error instanceof UnavailableError)) return isolate(items, error);
@@ -228,8 +212,8 @@ export function createProcessor(
       log.warn({ service: service.name, error }, 'the store is out of reach; waiting for it');
     else log.error({ service: service.name, error }, 'cannot go on; trying again');
     available = false;
-    failRequests(requestsOf(items), unavailable(error));
-    failRequests(queue.splice(0), unavailable(error));
+    failRequests(requestsOf(items), error);
+    queue.failAll(error);
     await pause();
     await restart(false);
     // What was committed meanwhile, with the answer lost, was handed on to nobody.
@@ -250,7 +234,7 @@ export function createProcessor(
         'a batch was refused; its items are tried one by one',
       );
       oneByOne = items.length;
-      queue.unshift(...requestsOf(items));
+      queue.putBack(requestsOf(items));
     }
     await restart(false);
   };
@@ -270,7 +254,7 @@ export function createProcessor(
         if (cause instanceof MembershipLostError) membershipLost = true;
         else if (!(cause instanceof UnavailableError))
           log.error({ service: service.name, error: toError(cause) }, 'cannot go on yet');
-        failRequests(queue.splice(0), unavailable(toError(cause)));
+        queue.failAll(toError(cause));
         await pause();
       }
     }
@@ -328,32 +312,9 @@ export function createProcessor(
     }
   };
 
-  const enqueue = <Answer>(request: ExecuteRequest<Answer>): Promise<Executed<Answer>> =>
-    new Promise((resolve, reject) => {
-      queue.push({ kind: 'request', request, since: clock.now(), resolve: resolve as RequestItem['resolve'], reject });
-      wake();
-    });
-
   const execute = async <Answer>(request: ExecuteRequest<Answer>): Promise<Executed<Answer>> => {
-    if (!available || stopping) throw unavailable(new Error('the store is out of reach'));
-    if (queue.length >= settings.maxQueuedRequests) {
-      throw new RequestError('too_many_requests', `${queue.length} requests wait already`, RETRY_AFTER_SECONDS);
-    }
-    const keys = (request.keys ?? []).map((key) => `${key.scope}\u0000${key.key}`);
-    if (keys.length === 0) return enqueue(request);
-    const busy = keys.find((key) => running.has(key));
-    if (busy !== undefined)
-      throw new RequestError(
-        'idempotency_key_in_progress',
-        'the first request with this key is still running',
-        RETRY_AFTER_SECONDS,
-      );
-    for (const key of keys) running.add(key);
-    try {
-      return await enqueue(request);
-    } finally {
-      for (const key of keys) running.delete(key);
-    }
+    if (!available || stopping) throw new UnavailableError('the store is out of reach');
+    return queue.ask(request);
   };
 
   return {
@@ -378,7 +339,7 @@ export function createProcessor(
       clearInterval(timer);
       wake();
       await finished;
-      failRequests(queue.splice(0), unavailable(new Error('the server is stopping')));
+      queue.failAll(new Error('the server is stopping'));
       try {
         await consumer.stop();
       } catch (cause) {
@@ -401,8 +362,4 @@ export function createProcessor(
       wake();
     },
   };
-}
-
-function unavailable(cause: Error): Error {
-  return cause instanceof UnavailableError ? cause : new UnavailableError(cause.message, { cause });
 }

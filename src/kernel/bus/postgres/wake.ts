@@ -1,7 +1,6 @@
-import pg from 'pg';
 import { toError } from '../../core/errors.ts';
 import type { Log } from '../../observability/log.ts';
-import { connectionOptions } from '../../postgres/driver.ts';
+import { type Listener, openListener } from '../../postgres/listener.ts';
 import type { Sql } from '../../postgres/sql.ts';
 
 const CHANNEL = 'caudal_log';
@@ -20,7 +19,7 @@ export interface WakeCall {
  * notifies takes a lock of the whole server when it commits; one that gets lost costs a poll's interval.
  */
 export function createWakeCall(url: string, applicationName: string, sql: Sql, log: Log, onWake: () => void): WakeCall {
-  let client: pg.Client | undefined;
+  let listener: Listener | undefined;
   let stopped = false;
   let sending = false;
   let again = false;
@@ -29,12 +28,20 @@ export function createWakeCall(url: string, applicationName: string, sql: Sql, l
     const next = new pg.Client(connectionOptions(url, applicationName));
     next.on('notification', onWake);
     next.on('error', (error) => log.warn({ error }, 'the wake-up connection broke; polling meanwhile'));
-    next.on('end', () => {
-      if (!stopped) setTimeout(() => void relisten(), RECONNECT_MS).unref();
-    });
-    await next.connect();
-    await next.query(`LISTEN ${CHANNEL}`);
+    try {
+      await next.connect();
+      await next.query(`LISTEN ${CHANNEL}`);
+    } catch (cause) {
+      next.end().catch((error: Error) => log.debug({ error }, 'the connection that could not listen broke'));
+      throw cause;
+    }
     client = next;
+    // One that never listened is the matter of `relisten`: two who try again would be four the next time.
+    next.once('end', listenSoon);
+  };
+
+  const listenSoon = (): void => {
+    if (!stopped) setTimeout(() => void relisten(), RECONNECT_MS).unref();
   };
 
   const relisten = async (): Promise<void> => {
@@ -44,7 +51,7 @@ export function createWakeCall(url: string, applicationName: string, sql: Sql, l
       onWake();
     } catch (cause) {
       log.debug({ error: toError(cause) }, 'cannot listen yet');
-      setTimeout(() => void relisten(), RECONNECT_MS).unref();
+      listenSoon();
     }
   };
 
@@ -67,7 +74,7 @@ export function createWakeCall(url: string, applicationName: string, sql: Sql, l
     },
     stop: async () => {
       stopped = true;
-      await client?.end();
+      await listener?.close();
     },
   };
 }
