@@ -1,3 +1,4 @@
+import { UnavailableError } from '../core/errors.ts';
 import type { RecordedEvent } from '../core/event.ts';
 import type { LogPosition } from '../core/log-position.ts';
 import type { Projection } from '../core/projection.ts';
@@ -48,9 +49,23 @@ export function createBuild(projection: Projection, table: TableDefinition, skip
   };
   const folding = createInlineProjections([{ ...projection, table }], rows, MAX_CACHED_ROWS);
 
+  /** What does not fit is left out, as the read model that follows the log does: found by folding one event at a time. */
+  const statementsFor = async (batch: readonly RecordedEvent[]): Promise<readonly Statement[] | undefined> => {
+    try {
+      return statementsOf(await folding.writesFor(batch));
+    } catch (cause) {
+      if (cause instanceof UnavailableError) throw cause;
+      return undefined;
+    }
+  };
+
   const apply = async (batch: readonly RecordedEvent[]): Promise<void> => {
-    const writes = await folding.writesFor(batch);
-    for (const { text, values } of statementsOf(writes)) await writeTo.query(text, values);
+    const statements = await statementsFor(batch);
+    if (statements === undefined) {
+      if (batch.length > 1) for (const event of batch) await apply([event]);
+      return;
+    }
+    for (const { text, values } of statements) await writeTo.query(text, values);
     folding.committed();
     events += batch.length;
   };

@@ -1,6 +1,7 @@
 import type { Consumer } from '../bus/consumer.ts';
-import { ConflictError, MembershipLostError, toError, UnavailableError } from '../core/errors.ts';
+import { ConflictError, DataError, MembershipLostError, toError, UnavailableError } from '../core/errors.ts';
 import type { RecordedEvent } from '../core/event.ts';
+import { InvariantError } from '../core/invariant.ts';
 import type { RowProjection } from '../core/projection.ts';
 import type { Store, Writer } from '../event-store/store.ts';
 import type { Log } from '../observability/log.ts';
@@ -35,6 +36,8 @@ interface Ports {
 }
 
 const RECOVERY_PAUSE_MS = 200;
+/** Waits before another attempt at an event that cannot be folded for a reason that may pass. */
+const RETRY_DELAYS_MS = [2_000, 4_000, 8_000];
 
 /** Follows the log for the read models of one service: fold a batch, write each touched row once, save the position with it. */
 export function createFollower(
@@ -51,6 +54,12 @@ export function createFollower(
   let wake: () => void = () => undefined;
   let finished: Promise<void> = Promise.resolve();
   let timer: NodeJS.Timeout | undefined;
+  /** So many events are still taken one at a time, to find the one that cannot be folded. */
+  let oneByOne = 0;
+  /** Of the event that is taken alone. */
+  let failures = 0;
+  /** Events that cannot be folded, by id, until the position has passed them. */
+  const unfit = new Set<string>();
 
   const waitForWork = async (): Promise<void> => {
     if (stopping || consumer.pending > 0 || consumer.needsCare) return;
@@ -63,18 +72,26 @@ export function createFollower(
     events: readonly RecordedEvent[],
     progress: NonNullable<ReturnType<Consumer['take']>>['progress'],
   ): Promise<void> => {
-    const writes = await fold.writesFor(events);
+    const writes = await fold.writesFor(events.filter((event) => !unfit.has(event.id)));
     await writer.commit({ appends: [], ...writes, progress });
     consumer.confirm(progress);
     fold.committed();
+    unfit.clear();
     lastDelayMs = ports.now() - events[0]!.time;
   };
 
   const step = async (): Promise<void> => {
     if (consumer.needsCare) await consumer.maintain();
-    const taken = consumer.take(settings.maxBatch);
+    const taken = consumer.take(oneByOne > 0 ? 1 : settings.maxBatch);
     if (taken !== undefined && taken.events.length > 0) {
-      await apply(taken.events, taken.progress);
+      try {
+        await apply(taken.events, taken.progress);
+      } catch (cause) {
+        if (!passesByWaiting(cause)) await isolate(taken.events, toError(cause));
+        throw cause;
+      }
+      oneByOne = Math.max(0, oneByOne - 1);
+      failures = 0;
       if (consumer.pending < settings.maxBatch) await pause(settings.gatherMs);
       return;
     }
@@ -84,15 +101,24 @@ export function createFollower(
     consumer.confirm(progress);
   };
 
+  /** One event that cannot be folded must not keep the read model from all others: it is found, and left out. */
+  const isolate = async (events: readonly RecordedEvent[], error: Error): Promise<void> => {
+    const [only] = events;
+    if (events.length > 1) {
+      oneByOne = events.length;
+      return;
+    }
+    const delay = RETRY_DELAYS_MS[failures++];
+    if (delay !== undefined && !neverPasses(error)) return pause(delay);
+    unfit.add(only!.id);
+    log.error(
+      { projection: name, event_id: only!.id, type: only!.type, error },
+      'an event does not fit the read model and is left out; after a repair: caudal projections rebuild',
+    );
+  };
+
   const recover = async (cause: unknown): Promise<void> => {
-    const waits =
-      cause instanceof UnavailableError || cause instanceof ConflictError || cause instanceof MembershipLostError;
-    if (waits) log.warn({ projection: name, error: toError(cause) }, 'the read model waits');
-    else
-      log.error(
-        { projection: name, error: toError(cause) },
-        'the read model stands still; repair the cause, or rebuild it: caudal projections rebuild',
-      );
+    log.warn({ projection: name, error: toError(cause) }, 'the read model waits');
     fold.clear();
     await pause(RECOVERY_PAUSE_MS);
     await restart(cause instanceof MembershipLostError);
@@ -152,6 +178,14 @@ export function createFollower(
       return lastDelayMs;
     },
   };
+}
+
+function passesByWaiting(cause: unknown): boolean {
+  return cause instanceof UnavailableError || cause instanceof ConflictError || cause instanceof MembershipLostError;
+}
+
+function neverPasses(error: Error): boolean {
+  return error instanceof DataError || error instanceof InvariantError;
 }
 
 function pause(ms: number): Promise<void> {

@@ -66,6 +66,24 @@ describeBackends('a read model that follows the log', (open) => {
     await checkRows(backend.store);
   });
 
+  test('leaves out an event that it cannot take, and goes on with all others', async (t) => {
+    const backend = await open(t);
+    const writer = await openWriter(t, backend.store, 'adder');
+    const [good, bad, later] = STREAMS as [(typeof STREAMS)[0], (typeof STREAMS)[0], (typeof STREAMS)[0]];
+    for (const [stream, n] of [
+      [good, 1],
+      [bad, 'malformed'],
+      [later, 3],
+    ] as const) {
+      await writer.commit({ appends: [append(stream, 0, pending({ counter_id: stream.id, n }, added.type))] });
+    }
+    await startToyFollower(t, backend);
+    const totalOf = async ({ id }: { readonly id: string }) =>
+      (await backend.store.loadRows(COUNTERS, [[id]]))[0]?.total;
+    await until('it has passed the event', async () => (await totalOf(later)) === 3);
+    assert.deepEqual([await totalOf(good), await totalOf(bad)], [1, undefined]);
+  });
+
   test('is kept by one process; another goes on when it stops', async (t) => {
     const backend = await open(t);
     const add = await openAdder(t, backend.store);
