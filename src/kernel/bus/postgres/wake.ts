@@ -25,19 +25,10 @@ export function createWakeCall(url: string, applicationName: string, sql: Sql, l
   let again = false;
 
   const listen = async (): Promise<void> => {
-    const next = new pg.Client(connectionOptions(url, applicationName));
-    next.on('notification', onWake);
-    next.on('error', (error) => log.warn({ error }, 'the wake-up connection broke; polling meanwhile'));
-    try {
-      await next.connect();
-      await next.query(`LISTEN ${CHANNEL}`);
-    } catch (cause) {
-      next.end().catch((error: Error) => log.debug({ error }, 'the connection that could not listen broke'));
-      throw cause;
-    }
-    client = next;
-    // One that never listened is the matter of `relisten`: two who try again would be four the next time.
-    next.once('end', listenSoon);
+    listener = await openListener(url, applicationName, CHANNEL, onWake, (error) => {
+      if (!stopped) log.warn({ error }, 'the wake-up connection broke; polling meanwhile');
+      listenSoon();
+    });
   };
 
   const listenSoon = (): void => {
@@ -48,7 +39,8 @@ export function createWakeCall(url: string, applicationName: string, sql: Sql, l
     if (stopped) return;
     try {
       await listen();
-      onWake();
+      if (stopped) await listener?.close();
+      else onWake();
     } catch (cause) {
       log.debug({ error: toError(cause) }, 'cannot listen yet');
       listenSoon();
