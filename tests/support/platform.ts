@@ -5,6 +5,8 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { after } from 'node:test';
 import pg from 'pg';
+import { connectionOptions } from '#kernel/postgres/driver.ts';
+import type { Sql } from '#kernel/postgres/sql.ts';
 import { type Api, apiAt } from './api.ts';
 import { temporaryDataFolder } from './data-folder.ts';
 
@@ -41,8 +43,10 @@ export interface Platform {
   stop(server: Server): Promise<void>;
   /** Stops the server and starts one again on the same data. */
   restart(server: Server): Promise<Server>;
+  /** Where the embedded database is. */
+  databaseUrl(): Promise<string>;
   /** Asks the database itself. */
-  query<Row extends object>(text: string, values?: readonly unknown[]): Promise<readonly Row[]>;
+  query: Sql['query'];
   /** Holds a table, so that nobody else writes it. @returns lets it go */
   lock(table: string): Promise<() => Promise<void>>;
   /** Runs the command line. @returns what it printed, and its exit code */
@@ -81,6 +85,7 @@ export async function startPlatform(settings: Settings = {}): Promise<Platform> 
       await stop(server);
       return startServer();
     },
+    databaseUrl: () => databaseUrl(dataDir),
     query: async (text, values = []) => {
       const client = await connect(dataDir);
       const { rows } = await client.query(text, [...values]).finally(() => client.end());
@@ -139,17 +144,20 @@ function addressOf(child: ChildProcess, log: LogLine[]): Promise<string> {
 
 function lastOf(log: readonly LogLine[]): string {
   return log
-    .slice(-5)
+    .slice(-20)
     .map((line) => JSON.stringify(line))
     .join('\n');
 }
 
-/** A session of its own on the embedded database. */
-async function connect(dataDir: string): Promise<pg.Client> {
+async function databaseUrl(dataDir: string): Promise<string> {
   const [password, port] = await Promise.all(
     ['password', 'port'].map((name) => readFile(join(dataDir, `postgres.${name}`), 'utf8')),
   );
-  const client = new pg.Client(`postgres://caudal:${password!.trim()}@127.0.0.1:${port!.trim()}/caudal`);
+  return `postgres://caudal:${password!.trim()}@127.0.0.1:${port!.trim()}/caudal`;
+}
+
+async function connect(dataDir: string): Promise<pg.Client> {
+  const client = new pg.Client(connectionOptions(await databaseUrl(dataDir), 'test'));
   await client.connect();
   return client;
 }

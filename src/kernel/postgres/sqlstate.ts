@@ -14,8 +14,10 @@ const NO_PARTITION = '23514';
 
 /** Deadlock and serialization failure: the transaction may simply be made again. */
 const ROLLBACK_CLASS = '40';
-/** Classes that tell of the values sent: cardinality, data, constraints, limits, raised by a function. */
-const DATA = ['21', '22', '23', '54', 'P0'];
+/** Classes that tell of the values sent: cardinality, data, constraints, limits. */
+const DATA = ['21', '22', '23', '54'];
+/** Raised by a function that is not ours, such as a trigger: what it minds may be mended, so it is worth trying again. */
+const RAISED_BY_OTHERS = 'P0';
 
 /**
  * The SQLSTATE of a driver error, or undefined when it is of another kind (a cut socket, a time-out). The codes of such
@@ -31,7 +33,8 @@ export function isMissingPartition(cause: unknown): boolean {
 }
 
 /**
- * A driver error as one of the kernel's: conflict (decide again), unavailable (wait) or data (never). What has no
+ * A driver error as one of the kernel's: conflict (decide again), unavailable (wait) or data (never); or a plain error, of
+ * which nobody knows. What has no
  * SQLSTATE comes from the socket, so the server is out of reach. A fault for which no value is to blame (a missing table,
  * a damaged page) counts as unavailable too: nothing may be given up for it.
  */
@@ -48,5 +51,7 @@ export function translate(cause: unknown): Error {
   if (DATA.some((prefix) => state.startsWith(prefix))) {
     return new DataError(`PostgreSQL refused (${state}: ${error.message})`, { cause });
   }
+  if (state.startsWith(RAISED_BY_OTHERS))
+    return new Error(`PostgreSQL refused (${state}: ${error.message})`, { cause });
   return new UnavailableError(`PostgreSQL cannot serve now (${state}: ${error.message})`, { cause });
 }
