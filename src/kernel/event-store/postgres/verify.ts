@@ -57,7 +57,7 @@ export async function verifyStore(pool: Pool, options: VerifyOptions = {}): Prom
     await sql.query(`SET LOCAL work_mem = '${WORK_MEMORY}'`);
     for (const way of SLOW_WAYS) await sql.query(`SET LOCAL ${way} = off`);
     await checkChains(sql, faults, options);
-    for (const way of SLOW_WAYS) await sql.query(`SET LOCAL ${way} = on`);
+    for (const way of SLOW_WAYS) await sql.query(`SET LOCAL ${way} TO DEFAULT`);
     return checkStreams(sql, limit);
   });
   return describeFaults(faults, streamFaults);
