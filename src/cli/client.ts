@@ -7,6 +7,8 @@ import { CliError, wrongUse } from './failure.ts';
 const BASE_PATH = '/api/v1';
 const ANSWER_TIMEOUT_MS = 60_000;
 const PAGE_SIZE = 200;
+/** Under this name the platform notes what an operator did. */
+const OPERATOR = (process.env.USER || 'command line').replace(/[^\x20-\x7e]/g, '?').slice(0, 100);
 
 /** What the API answered, whatever its status. */
 export interface HttpAnswer {
@@ -78,6 +80,7 @@ export function createClient(url: string | undefined, maxConnections = 4): Clien
       const body = options.body === undefined ? undefined : Buffer.from(JSON.stringify(options.body));
       const headers = {
         accept: 'application/json',
+        'x-operator': OPERATOR,
         ...(body !== undefined && { 'content-type': 'application/json', 'content-length': body.length }),
         ...options.headers,
       };

@@ -1,19 +1,26 @@
 import { Command, Option } from 'commander';
-import { withClient } from '../client.ts';
+import { DEAD_LETTER_STATUSES } from '#kernel/bus/postgres/error-log.ts';
+import { type Client, withClient } from '../client.ts';
 import { wrongUse } from '../failure.ts';
 import { withExample, withJson, withLimit, withUrl } from '../options.ts';
 import { type Column, printFields, printJson, printTable, shortTime } from '../output.ts';
 
 interface DeadLetter {
   readonly id: string;
+  readonly service: string;
   readonly original_topic: string;
   readonly key: string;
   readonly attempts: number;
   readonly error: string;
   readonly fingerprint: string;
   readonly status: string;
-  readonly count: number;
   readonly last_seen: string;
+}
+
+interface Group extends Pick<DeadLetter, 'service' | 'error' | 'fingerprint' | 'last_seen'> {
+  readonly event_type: string;
+  readonly messages: number;
+  readonly open: number;
 }
 
 interface CommonOptions {
@@ -21,11 +28,16 @@ interface CommonOptions {
   readonly url?: string;
 }
 
-const STATUSES = ['open', 'replayed', 'discarded'];
+interface Kind {
+  readonly fingerprint?: string;
+  readonly service?: string;
+}
+
 const ERROR_WIDTH = 60;
 
 const COLUMNS: readonly Column<DeadLetter>[] = [
   { title: 'ID', value: (row) => row.id },
+  { title: 'SERVICE', value: (row) => row.service },
   { title: 'TOPIC', value: (row) => row.original_topic },
   { title: 'KEY', value: (row) => row.key },
   { title: 'STATUS', value: (row) => row.status, style: (row) => (row.status === 'open' ? 'red' : undefined) },
@@ -35,37 +47,58 @@ const COLUMNS: readonly Column<DeadLetter>[] = [
   { title: 'ERROR', value: (row) => row.error.slice(0, ERROR_WIDTH) },
 ];
 
+const GROUP_COLUMNS: readonly Column<Group>[] = [
+  { title: 'FINGERPRINT', value: (row) => row.fingerprint },
+  { title: 'SERVICE', value: (row) => row.service },
+  { title: 'EVENT', value: (row) => row.event_type },
+  { title: 'MESSAGES', value: (row) => row.messages, align: 'right' },
+  { title: 'OPEN', value: (row) => row.open, align: 'right' },
+  { title: 'LAST SEEN (UTC)', value: (row) => shortTime(row.last_seen) },
+  { title: 'ERROR', value: (row) => row.error.slice(0, ERROR_WIDTH) },
+];
+
 export function createCommand(): Command {
   const list = new Command('list')
-    .description('dead letters')
-    .addOption(new Option('--status <status>', 'only in this status').choices(STATUSES).default('open'))
-    .option('--fingerprint <fingerprint>', 'only those that failed for the same reason')
+    .description('dead letters, the last first')
+    .addOption(new Option('--status <status>', 'only in this status').choices(DEAD_LETTER_STATUSES).default('open'))
+    .option('--group', 'failures of one kind together, by their fingerprint')
     .action(listLetters);
   const show = new Command('show').description('one dead letter, whole').argument('<id>', 'its id').action(showLetter);
   const replay = new Command('replay')
-    .description('hand dead letters to their consumer again: one, those of a fingerprint, or all')
+    .description('hand open dead letters to their service again: one, those of a kind, or all')
     .argument('[id]', 'the id of one')
-    .option('--fingerprint <fingerprint>', 'all that failed for the same reason')
     .option('--all', 'all that are open')
     .action(replayLetters);
   const discard = new Command('discard')
-    .description('give a dead letter up: it is not handled')
+    .description('give a dead letter up: it is never handled')
     .argument('<id>', 'its id')
     .action(discardLetter);
-  withExample(withUrl(withJson(withLimit(list))), 'dlq list');
+  withExample(withUrl(withJson(withLimit(withKind(list)))), 'dlq list', 'dlq list --group');
   withExample(withUrl(withJson(show)), 'dlq show 4f6d1c1e-6d0f-4b3e-9a58-0c2f1f0e7a11');
-  withExample(withUrl(withJson(replay)), 'dlq replay 4f6d1c1e-6d0f-4b3e-9a58-0c2f1f0e7a11', 'dlq replay --all');
+  const replayExamples = [
+    'dlq replay 4f6d1c1e-6d0f-4b3e-9a58-0c2f1f0e7a11',
+    'dlq replay --fingerprint 4f6d1c1e6d0f4b3e',
+  ];
+  withExample(withUrl(withJson(withKind(replay))), ...replayExamples);
   withExample(withUrl(withJson(discard)), 'dlq discard 4f6d1c1e-6d0f-4b3e-9a58-0c2f1f0e7a11');
   return new Command('dlq').addCommand(list).addCommand(show).addCommand(replay).addCommand(discard);
 }
 
+function withKind(command: Command): Command {
+  return command
+    .option('--fingerprint <fingerprint>', 'only failures of this kind')
+    .option('--service <service>', 'only of this service');
+}
+
 async function listLetters(
-  options: CommonOptions & { limit: number; status: string; fingerprint?: string },
+  options: CommonOptions & Kind & { limit: number; status: string; group?: boolean },
 ): Promise<void> {
-  const { url, json, limit, status, fingerprint } = options;
-  const letters = await withClient(url, (client) => client.list<DeadLetter>('/dlq', { status, fingerprint }, limit));
-  if (json) printJson(letters);
-  else printTable(letters, COLUMNS, `no dead letter is ${status}`);
+  const { url, json, limit, status, group, fingerprint, service } = options;
+  const query = { status, fingerprint, service, ...(group && { group: 'fingerprint' }) };
+  const found = await withClient(url, (client) => client.list('/dlq', query, limit));
+  if (json) printJson(found);
+  else if (group) printTable(found as Group[], GROUP_COLUMNS, `no dead letter is ${status}`);
+  else printTable(found as DeadLetter[], COLUMNS, `no dead letter is ${status}`);
 }
 
 async function showLetter(id: string, { url, json }: CommonOptions): Promise<void> {
@@ -76,18 +109,28 @@ async function showLetter(id: string, { url, json }: CommonOptions): Promise<voi
 
 async function replayLetters(
   id: string | undefined,
-  { url, json, fingerprint, all }: CommonOptions & { fingerprint?: string; all?: boolean },
+  { url, json, all, ...kind }: CommonOptions & Kind & { all?: boolean },
 ): Promise<void> {
-  if ([id, fingerprint, all].filter((choice) => choice !== undefined).length !== 1) {
-    throw wrongUse('say which: the id of one, --fingerprint, or --all');
-  }
+  const ways = [id !== undefined, Object.keys(kind).length > 0, all === true].filter((chosen) => chosen);
+  if (ways.length !== 1) throw wrongUse('say which: the id of one, --fingerprint or --service, or --all');
   const answer = await withClient(url, (client) =>
-    id === undefined
-      ? client.post<object>('/dlq/replay', fingerprint === undefined ? {} : { fingerprint })
-      : client.post<object>(`/dlq/${encodeURIComponent(id)}/replay`, {}),
+    id === undefined ? replayKind(client, kind) : client.post<object>(`/dlq/${encodeURIComponent(id)}/replay`, {}),
   );
   if (json) printJson(answer);
   else printFields({ ...answer });
+}
+
+/** The server replays so many a second, and answers before all are done when that takes long. */
+async function replayKind(
+  client: Client,
+  kind: Kind,
+): Promise<{ readonly replayed: number; readonly remaining: number }> {
+  let replayed = 0;
+  for (;;) {
+    const answer = await client.post<{ replayed: number; remaining: number }>('/dlq/replay', kind);
+    replayed += answer.replayed;
+    if (answer.remaining === 0 || answer.replayed === 0) return { replayed, remaining: answer.remaining };
+  }
 }
 
 async function discardLetter(id: string, { url, json }: CommonOptions): Promise<void> {

@@ -1,6 +1,6 @@
-import { arrange } from './canonical-json.ts';
 import type { Static, TObject } from '@sinclair/typebox';
 import { TypeCompiler } from '@sinclair/typebox/compiler';
+import { arrange } from './canonical-json.ts';
 
 /** An event type, declared once in the contract of the service that produces it. */
 export interface EventDefinition<Type extends string = string, Schema extends TObject = TObject> {
