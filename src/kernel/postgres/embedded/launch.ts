@@ -62,8 +62,9 @@ export async function ensureServer(launch: Launch, fixedPort?: number): Promise<
  * whether the server answers now.
  */
 export async function restartServer(launch: Launch, port: number): Promise<boolean> {
+  const killed = await wasKilled(launch.dataDir);
   const running = await runningPostmaster(launch.dataDir);
-  if (running === undefined && !(await wasKilled(launch.dataDir))) return false;
+  if (running === undefined && !killed) return false;
   const server = running ?? (await ensureServer(launch, port));
   if (server.port !== port)
     throw new Error(`PostgreSQL runs on port ${server.port} now, not on ${port}: start Caudal again`);

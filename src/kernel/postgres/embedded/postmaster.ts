@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { readFile, rm, stat } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import pg from 'pg';
@@ -18,12 +18,17 @@ export interface Postmaster {
 
 /**
  * The server that runs on `dataDir`; undefined when there is none. The file postmaster.pid outlives a server that was killed, and by
- * then its process id may belong to another program: such a file is removed, for PostgreSQL would refuse to start.
+ * then its process id may belong to another program, or the server was killed before it wrote one: such a file is removed, for
+ * PostgreSQL would refuse to start. A server that is just dying is none, and its file stays: it tells that it was killed.
  */
 export async function runningPostmaster(dataDir: string): Promise<Postmaster | undefined> {
   const postmaster = await readPidFile(dataDir);
-  if (postmaster === undefined || !processExists(postmaster.pid)) return undefined;
-  if (await servesFolder(postmaster.pid, dataDir)) return postmaster;
+  if (postmaster === undefined) return undefined;
+  if (processExists(postmaster.pid)) {
+    const command = await commandLineOf(postmaster.pid);
+    if (command === undefined) return undefined;
+    if (await servesFolder(command, dataDir)) return postmaster;
+  } else if (postmaster.pid > 0) return undefined;
   await rm(pidFile(dataDir), { force: true });
   return undefined;
 }
@@ -47,24 +52,24 @@ function pidFile(dataDir: string): string {
   return join(dataDir, 'postmaster.pid');
 }
 
-/** A server whose folder was moved while it ran still serves it, under the former name. */
-async function servesFolder(pid: number, dataDir: string): Promise<boolean> {
-  const folder = await dataFolderOf(pid);
+/** Whether this is the command line of a server on `dataDir`. One whose folder was moved still serves it, under the former name. */
+async function servesFolder(command: string, dataDir: string): Promise<boolean> {
+  const [, folder] = /^(?:[^\0]*\/)?postgres\0-D\0([^\0]+)\0/.exec(command) ?? [];
   if (folder === undefined) return false;
   const [served, ours] = await Promise.all([stat(folder).catch(() => undefined), stat(dataDir)]);
   return served === undefined || (served.ino === ours.ino && served.dev === ours.dev);
 }
 
-/** The folder that the server with this process id was started on; undefined when the process is not a PostgreSQL server. */
-async function dataFolderOf(pid: number): Promise<string | undefined> {
+/** The arguments of a process, each followed by a zero byte; undefined when it has none, as one that is ending. */
+async function commandLineOf(pid: number): Promise<string | undefined> {
   if (process.platform === 'linux') {
-    const args = (await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')).split('\0');
-    return basename(args[0] ?? '') === 'postgres' ? args[args.indexOf('-D') + 1] : undefined;
+    const command = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
+    return command === '' ? undefined : command;
   }
-  const { stdout } = await promisify(execFile)('ps', ['-ww', '-o', 'command=', '-p', String(pid)]).catch(() => ({
-    stdout: '',
-  }));
-  return /postgres -D (.+?) -c /.exec(stdout)?.[1];
+  const ended = { stdout: '' };
+  const ps = promisify(execFile)('ps', ['-ww', '-o', 'command=', '-p', String(pid)]);
+  const command = (await ps.catch(() => ended)).stdout.trim();
+  return command === '' || command.startsWith('(') ? undefined : command.replace(/ -D (.+?) -c /, '\0-D\0$1\0-c\0');
 }
 
 /**

@@ -34,9 +34,12 @@ export async function readLog(path: string, from: number): Promise<string> {
   }
 }
 
+/** What the server writes for each client that asks too early, ourselves included. */
+const REFUSED_CLIENT = /FATAL: {2}the database system is /;
+
 /** The reason for a failed start in one line: the server's errors and hints, else its last lines. */
 export function failureReason(log: string): string {
-  const lines = log.split('\n').filter((line) => line.trim() !== '');
+  const lines = log.split('\n').filter((line) => line.trim() !== '' && !REFUSED_CLIENT.test(line));
   const errors = lines.filter((line) => /\b(FATAL|PANIC|ERROR|HINT|could not|error while)\b/.test(line));
   const chosen = errors.length > 0 ? errors : lines;
   return chosen.slice(-3).map(withoutPrefix).join(' ') || 'it wrote nothing to its log';
