@@ -7,7 +7,6 @@ export interface Answer {
   /** As it came. */
   readonly text: string;
   /** Parsed when it is JSON, else the text. */
-  // biome-ignore lint/suspicious/noExplicitAny: tests look into answers of every shape
   readonly body: any;
 }
 

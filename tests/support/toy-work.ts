@@ -59,7 +59,10 @@ export async function checkExactlyOnce(store: Store): Promise<void> {
 /** The numbers of each counter, in order. */
 function counters(events: readonly RecordedEvent[]): Readonly<Record<string, readonly number[]>> {
   const result: Record<string, number[]> = {};
-  for (const { data } of events) (result[data.counter_id] ??= []).push(data.n);
+  for (const { data } of events) {
+    result[data.counter_id] ??= [];
+    result[data.counter_id]!.push(data.n);
+  }
   return Object.fromEntries(Object.entries(result).sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 

@@ -94,10 +94,9 @@ test('a session that the server ended is replaced', async (t) => {
   const stream = newStream();
   for (let position = 0; position < 3; position++) {
     await writer.commit({ appends: [append(stream, position)] });
-    await pool.query(
-      'SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = $1',
-      ['caudal writer one'],
-    );
+    await pool.query('SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = $1', [
+      'caudal writer one',
+    ]);
     await until('the writer has noticed', async () => {
       const closed = await writer.recover().then(
         () => true,
