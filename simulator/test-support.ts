@@ -7,7 +7,6 @@ import { createSimulator, type Simulator, type SimulatorOptions } from './server
 
 /** What tests of the simulator share: a running one, a client, and a receiver of webhooks. */
 
-// biome-ignore lint/suspicious/noExplicitAny: answers are looked into field by field, and compared with what is expected
 export type Json = any;
 
 export interface Answer {
