@@ -4,6 +4,8 @@ import pg from 'pg';
 const LEASE = 'caudal-lease';
 const LOOK = 'caudal-look';
 const CLOSING_GRACE_MS = 2_000;
+/** A server that was killed while it takes a connection in may never answer it. */
+const CONNECT_TIMEOUT_MS = 5_000;
 const POLL_MS = 100;
 
 /**
@@ -52,7 +54,11 @@ export async function ensureDatabase(url: string, name: string): Promise<void> {
 }
 
 function connection(url: string, name: string): pg.Client {
-  const client = new pg.Client({ connectionString: url, application_name: name });
+  const client = new pg.Client({
+    connectionString: url,
+    application_name: name,
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+  });
   // What is under way fails by itself; that nobody listens in between would end the process.
   client.on('error', () => undefined);
   return client;
