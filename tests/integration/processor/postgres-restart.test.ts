@@ -14,7 +14,6 @@ import { startToyProcess, type ToyProcess } from '../../support/toy-process.ts';
 import { additions, additionsMade, checkExactlyOnce, openToyClient } from '../../support/toy-work.ts';
 import { until } from '../../support/until.ts';
 
-const QUIET = { info: () => undefined, warn: () => undefined, error: () => undefined };
 const ids = createIdSource();
 
 /** Asks for additions to counters of their own, one after another, until told to stop. @returns those acknowledged */
@@ -39,7 +38,12 @@ async function keepAsking(toy: ToyProcess, going: () => boolean): Promise<readon
 
 test('PostgreSQL killed under load, three times: nothing acknowledged is lost, nothing is done twice', async (t) => {
   const dataDir = join(await temporaryDataFolder(), 'postgres');
-  const server = await startEmbeddedPostgres({ dataDir, log: QUIET, sharedBuffers: '32MB' });
+  let restarts = 0;
+  const info = (message: string): void => {
+    if (/answers again/.test(message)) restarts += 1;
+  };
+  const log = { info, warn: () => undefined, error: () => undefined };
+  const server = await startEmbeddedPostgres({ dataDir, log, sharedBuffers: '32MB' });
   onEnd(t, () => server.stop());
   const backend = await openPostgresAt(t, server.url);
   const toys = [await startToyProcess(t, backend), await startToyProcess(t, backend)];
@@ -56,6 +60,7 @@ test('PostgreSQL killed under load, three times: nothing acknowledged is lost, n
     const [pid] = (await readFile(join(dataDir, 'postmaster.pid'), 'utf8')).split('\n');
     process.kill(Number(pid), 'SIGKILL');
     await until('it is noticed', () => toys.some((toy) => !toy.processor.status().available));
+    await until('it runs again', () => restarts === kill + 1);
     await until('all go on', () => toys.every((toy) => toy.processor.status().available));
   }
   going = false;
