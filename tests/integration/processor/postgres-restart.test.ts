@@ -84,6 +84,7 @@ test('an answer cut between commit and caller is found: the request succeeds, on
   const client = await openToyClient(t, backend, [toy]);
   await client.ask({ counter_id: newStream().id, n: 1 });
   await additionsMade(backend.store, 1);
+  await until('the answer has come', async () => (await toy.processor.lag()) === 0);
 
   proxy.swallow('answers');
   const id = newStream().id;
