@@ -232,4 +232,30 @@ describe('an operator on the command line', () => {
     assert.equal((await json('wallets', 'show', user)).balance_minor, 1000);
     assert.match(await caudal('verify'), /^OK: /);
   });
+
+  test('is told which event was changed, removed or inserted by SQL', async () => {
+    for (let i = 0; i < 4; i++) await pay(api, {});
+    // Not neighbours: what stands after a removed event has lost what it was linked to.
+    const [first, , , second] = await platform.query<{ event_id: string }>(
+      `SELECT event_id FROM events WHERE event_type = 'payments.checked' ORDER BY sequence_number DESC LIMIT 4`,
+    );
+    const forgeries = [
+      `UPDATE events SET event_data = event_data || '{"score": 99}' WHERE event_id = '${first!.event_id}'`,
+      `DELETE FROM events WHERE event_id = '${second!.event_id}'`,
+      `INSERT INTO events SELECT gen_random_uuid(), gen_random_uuid(), nextval('events_sequence_number'), 1, chain_position + 1000000,
+        "timestamp", created_at, chain, event_version, aggregate_type, event_type, event_data, event_metadata, hash
+        FROM events WHERE event_id = '${first!.event_id}'`,
+    ];
+    for (const forgery of forgeries) await platform.query(forgery);
+    const { code, stdout } = await runProgram(['verify', '--json'], env);
+    assert.equal(code, 1);
+    const { ok, findings } = JSON.parse(stdout);
+    assert.equal(ok, false);
+    const kinds = findings.map(({ kind }: { kind: string }) => kind);
+    for (const kind of ['changed', 'removed', 'inserted']) assert.ok(kinds.includes(kind), `${kind}: ${stdout}`);
+    assert.equal(findings.find(({ kind }: { kind: string }) => kind === 'changed').eventId, first!.event_id);
+    const text = await runProgram(['verify'], env);
+    assert.match(text.stdout, new RegExp(`^changed: event ${first!.event_id} \\(payments\\.checked; `, 'm'));
+    assert.match(text.stdout, /^removed: the event at position \d+ of chain \d+ was removed/m);
+  });
 });
