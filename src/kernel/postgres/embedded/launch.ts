@@ -126,6 +126,7 @@ async function startServer(launch: Launch, port: number): Promise<{ pid: number 
     signalProcess(pid, 'SIGINT');
     throw error;
   }
+  if (child.signalCode !== null) return { reason: `it was ended by ${child.signalCode}` };
   return { reason: failureReason(await readLog(launch.logFile, logStart)) };
 }
 
