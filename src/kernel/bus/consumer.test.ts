@@ -1,0 +1,73 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { createMemoryStore } from '../event-store/memory/store.ts';
+import { createMemoryTables } from '../event-store/memory/tables.ts';
+import type { LogPage } from '../event-store/store.ts';
+import { type Consumer, createConsumer } from './consumer.ts';
+import { createMemoryGroupStore } from './memory/group-store.ts';
+import { createTail } from './tail.ts';
+
+const CLOCK = { now: () => 1_793_000_000_000 };
+const STREAM = '01900000-0000-7000-8000-00000000000';
+const METADATA = { correlationid: STREAM, traceparent: '00-0-0-01' };
+
+/** A consumer on a store whose reads of the log do not come back before `arrive` is called. */
+async function openConsumer() {
+  const tables = createMemoryTables();
+  const store = createMemoryStore(CLOCK, tables);
+  const writer = await store.openWriter('writer');
+  const tail = createTail();
+  tail.alone = false;
+  const arrivals: (() => void)[] = [];
+  const slow = {
+    ...store,
+    readLog: async (...args: Parameters<typeof store.readLog>): Promise<LogPage> => {
+      const page = await store.readLog(...args);
+      await new Promise<void>((resolve) => arrivals.push(resolve));
+      return page;
+    },
+  };
+  const settings = {
+    name: 'c',
+    member: 'm',
+    types: ['t'],
+    exclusive: true,
+    maxInbox: 10,
+    fetchSize: 10,
+    leaseMs: 1000,
+  };
+  const topology = { name: 'none', topics: [], routes: new Map() };
+  const groups = createMemoryGroupStore(tables, CLOCK);
+  const consumer: Consumer = createConsumer(settings, { store: slow, groups, tail, topology });
+  await consumer.start();
+  let count = 0;
+  const append = async (): Promise<void> => {
+    count += 1;
+    const event = { id: `${STREAM}${count}`, type: 't', version: 1, time: 0, data: {}, metadata: METADATA };
+    const stream = { type: 's', id: `${STREAM}${count}` };
+    await writer.commit({ appends: [{ stream, expectedPosition: 0, events: [event] }] });
+  };
+  const settle = () => new Promise((resolve) => setImmediate(resolve));
+  const arrive = async (): Promise<void> => {
+    await settle();
+    arrivals.shift()?.();
+  };
+  return { consumer, tail, append, arrive };
+}
+
+test('a wake-up that comes while the log is being read is not forgotten', async () => {
+  const { consumer, tail, append, arrive } = await openConsumer();
+  await append();
+  const reading = consumer.maintain();
+  await new Promise((resolve) => setImmediate(resolve));
+  await append();
+  tail.wake();
+  await arrive();
+  await reading;
+  assert.equal(consumer.needsCare, true, 'there is more to read');
+  const again = consumer.maintain();
+  await arrive();
+  await again;
+  assert.equal(consumer.take(10)?.events.length, 2);
+  assert.equal(consumer.needsCare, false);
+});
