@@ -113,6 +113,7 @@ export function createProcessor(
   let stopping = false;
   let oneByOne = 0;
   let refreshDue = false;
+  let shared = false;
   let wake: () => void = () => undefined;
   let finished: Promise<void> = Promise.resolve();
   let timer: NodeJS.Timeout | undefined;
@@ -140,6 +141,15 @@ export function createProcessor(
     return { items, progress: taken?.progress ?? (due.length > 0 ? consumer.progress : undefined) };
   };
 
+  /**
+   * While other processes write, a state in memory may be behind its stream; so may it right after they have left. An
+   * append would be refused then, but a decision that appends nothing would go unnoticed: a message lost, a wrong refusal.
+   */
+  const forgetWhatOthersChange = (): void => {
+    if (shared || !tail.alone) states.clear();
+    shared = !tail.alone;
+  };
+
   const commitPrepared = async (prepared: PreparedBatch): Promise<Committed> => {
     try {
       return await writer.commit(prepared.commit);
@@ -151,6 +161,7 @@ export function createProcessor(
 
   const commitBatch = async (items: readonly Item[], progress: Progress | undefined, again: boolean): Promise<void> => {
     const started = performance.now();
+    forgetWhatOthersChange();
     const prepared = await prepareBatch(items, progress, again, batchPorts);
     const committed = prepared.empty ? undefined : await commitPrepared(prepared);
     if (progress !== undefined) consumer.confirm(progress);
@@ -322,7 +333,8 @@ export function createProcessor(
     execute,
     load: async <State>(aggregate: string, id: string) => {
       const ref = { type: aggregate, id };
-      const found = (tail.alone ? states.get(ref) : undefined) ?? (await states.load([ref]))[0]!;
+      forgetWhatOthersChange();
+      const found = states.get(ref) ?? (await states.load([ref]))[0]!;
       return { state: found.state as State, position: found.position };
     },
     start: async () => {
