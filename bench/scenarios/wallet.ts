@@ -7,6 +7,8 @@ import { createHistogram, type Percentiles, percentilesOf } from '../load/histog
 export interface WalletOptions {
   /** How many events the wallet's stream has. */
   readonly events: number;
+  /** After how many restarts each request is made; the slowest counts. */
+  readonly restarts: number;
   onPhase(phase: string): void;
 }
 
@@ -29,7 +31,6 @@ const PATHS: Readonly<Record<Read, string>> = {
 const READS = Object.keys(PATHS) as Read[];
 const WARM_READS = 300;
 const WARM_UP_READS = 100;
-const RESTARTS = 3;
 const CONNECTIONS = 64;
 const DAY_MS = 86_400_000;
 const FIRST_DAY = Date.UTC(2000, 0, 1);
@@ -45,9 +46,9 @@ export function benchWallet(options: WalletOptions): Promise<WalletResult> {
     const warm: Partial<Record<Read, Percentiles>> = {};
     for (const read of READS) warm[read] = await readWarm(server, PATHS[read]);
     const cold: Record<string, number> = {};
-    for (let i = 0; i < RESTARTS; i++) {
+    for (let i = 0; i < options.restarts; i++) {
       for (const read of READS) {
-        options.onPhase(`reading after restart ${i + 1} of ${RESTARTS}: ${read}`);
+        options.onPhase(`reading after restart ${i + 1} of ${options.restarts}: ${read}`);
         await server.restart();
         cold[read] = Math.max(cold[read] ?? 0, await once(server, (client) => client.get(PATHS[read])));
       }

@@ -21,6 +21,7 @@ export function createCommand(): Command {
   const wallet = new Command('wallet')
     .description('reading one wallet with a long history, warm and just after a start')
     .option('--events <number>', 'how many events it has', wholeNumber(10, 10_000_000), 10_000)
+    .option('--restarts <number>', 'after how many starts each request is made', wholeNumber(1, 100), 3)
     .action(runWallet);
   withExample(withJson(payments), 'bench payments --seconds 30 --connections 256 --hot 1');
   withExample(withJson(wallet), 'bench wallet --events 10000');
@@ -79,9 +80,9 @@ function printPayments(result: PaymentsResult): void {
   });
 }
 
-async function runWallet({ events, json }: { events: number; json?: boolean }): Promise<void> {
+async function runWallet({ json, ...options }: { events: number; restarts: number; json?: boolean }): Promise<void> {
   const { benchWallet } = await import('../../../bench/scenarios/wallet.ts');
-  const result = await benchWallet({ events, onPhase: showPhase }).finally(endPhases);
+  const result = await benchWallet({ ...options, onPhase: showPhase }).finally(endPhases);
   if (json) printJson(result);
   else printWallet(result);
 }

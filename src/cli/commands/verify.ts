@@ -5,6 +5,7 @@ import { type StoreFinding, verifyStore } from '#kernel/event-store/postgres/ver
 import { checkReadModel } from '#kernel/projections/check.ts';
 import { trialBalance } from '#services/wallets/queries.ts';
 import { foundSomethingWrong } from '../failure.ts';
+import { compareWithGateway } from '../gateway-record.ts';
 import { withExample, withJson } from '../options.ts';
 import { paint, printJson } from '../output.ts';
 import { createProgress } from '../progress.ts';
@@ -15,23 +16,25 @@ import { type OpenStore, topologyOf, withStore } from '../store.ts';
 const WORK_LISTS: ReadonlySet<string> = new Set(['gateway.operations']);
 
 /** Something that is not as it must be. */
-type Finding = StoreFinding | { readonly kind: 'read-model' | 'ledger'; readonly message: string };
+type Finding = StoreFinding | { readonly kind: 'read-model' | 'ledger' | 'gateway'; readonly message: string };
 
 export function createCommand(): Command {
   const verify = new Command('verify').addHelpText(
     'after',
     '\nIt recomputes the hash chain over every event, folds every read model from the log and compares, and adds up the ledger.\nPayments go on meanwhile. What to do about what it finds: docs/runbooks/verify-found-something.md',
   );
-  return withExample(withJson(verify), 'verify').action(runVerify);
+  verify.option('--gateway <url>', "compare with the gateway simulator's own record of charges, too");
+  return withExample(withJson(verify), 'verify --gateway http://127.0.0.1:8090').action(runVerify);
 }
 
-async function runVerify({ json }: { json?: boolean }): Promise<void> {
+async function runVerify({ json, gateway }: { json?: boolean; gateway?: string }): Promise<void> {
   const { events, findings } = await withStore(async (store) => {
     const log = await checkLog(store);
     const findings: readonly Finding[] = [
       ...log.findings,
       ...(await checkReadModels(store)),
       ...(await checkLedger(store)),
+      ...(gateway === undefined ? [] : await checkGateway(store, gateway)),
     ];
     return { events: log.events, findings };
   });
@@ -50,6 +53,11 @@ async function checkLog({ database }: OpenStore): Promise<{ events: number; find
   };
   const findings = await verifyStore(database.pool, { onProgress }).finally(progress.stop);
   return { events, findings };
+}
+
+async function checkGateway({ database }: OpenStore, url: string): Promise<readonly Finding[]> {
+  const differences = await compareWithGateway(database.pool, url);
+  return differences.map((message) => ({ kind: 'gateway', message }));
 }
 
 async function checkReadModels(store: OpenStore): Promise<readonly Finding[]> {

@@ -1,0 +1,58 @@
+import assert from 'node:assert/strict';
+import { readdir, rmdir } from 'node:fs/promises';
+import { describe, test } from 'node:test';
+import { openFolder } from '../support/data-folder.ts';
+import { runProgram } from '../support/program.ts';
+
+/** As they are documented: scripts read them. */
+const KEYS = [
+  'payments_per_second',
+  'errors',
+  'post_ms',
+  'completion_ms',
+  'events_per_second',
+  'limit_events_per_second',
+  'ratio_to_limit',
+  'ledger_balanced',
+  'rss_mb',
+  'cpu',
+  'commit',
+  'node',
+  'postgres',
+];
+
+/** Runs a benchmark, which must leave nothing in the folder for temporary files. */
+async function bench(...args: readonly string[]) {
+  const folder = await openFolder();
+  const { code, stdout, stderr } = await runProgram(['bench', ...args, '--json'], { TMPDIR: folder });
+  assert.equal(code, 0, `${stderr}${stdout}`);
+  assert.deepEqual(await readdir(folder), []);
+  await rmdir(folder);
+  return JSON.parse(stdout);
+}
+
+describe('bench', () => {
+  test('counts wallet payments that reached their final status, and checks every balance', async () => {
+    const result = await bench('payments', '--seconds', '1', '--connections', '8', '--wallets', '20', '--hot', '0.5');
+    for (const key of KEYS) assert.ok(key in result, key);
+    for (const times of [result.post_ms, result.completion_ms])
+      assert.ok(times.p50 > 0 && times.p50 <= times.p95 && times.p95 <= times.p99);
+    assert.ok(result.payments_per_second > 0 && result.limit_events_per_second > result.events_per_second);
+    assert.deepEqual([result.errors, result.unfinished, result.declined, result.ledger_balanced], [0, 0, 0, true]);
+    assert.equal(result.node, process.versions.node);
+  });
+
+  test('does the same with cards through the simulator', async () => {
+    const result = await bench('payments', '--seconds', '1', '--connections', '4', '--method', 'credit_card');
+    assert.ok(result.payments_per_second > 0);
+    assert.deepEqual([result.errors, result.unfinished, result.declined, result.ledger_balanced], [0, 0, 0, true]);
+  });
+
+  test('reads a wallet warm and cold', async () => {
+    const result = await bench('wallet', '--events', '200', '--restarts', '1');
+    for (const name of ['wallet', 'statement', 'balance_as_of']) {
+      assert.ok(result.warm_ms[name].p50 > 0 && result.cold_ms[name] > 0, name);
+    }
+    assert.ok(result.cold_ms.debit > 0);
+  });
+});

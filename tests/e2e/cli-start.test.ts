@@ -1,0 +1,120 @@
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, describe, test } from 'node:test';
+import { apiAt } from '../support/api.ts';
+import { temporaryDataFolder } from '../support/data-folder.ts';
+import { pay } from '../support/money.ts';
+import { freePort, runProgram } from '../support/program.ts';
+import { until } from '../support/until.ts';
+
+const PROGRAM = join(import.meta.dirname, '../../src/cli/main.ts');
+const CAUDAL_DATA = await temporaryDataFolder();
+const port = await freePort();
+const env = { PATH: process.env.PATH ?? '', CAUDAL_DATA, PORT: String(port), SIMULATOR_PORT: '0' };
+const api = apiAt(`http://127.0.0.1:${port}`);
+after(() => rm(CAUDAL_DATA, { recursive: true }));
+
+/** A server, and what it printed so far. */
+interface Started {
+  readonly child: ChildProcess;
+  readonly printed: () => string;
+  readonly logged: () => string;
+  readonly ended: Promise<unknown[]>;
+}
+
+function spawnServer(settings: Readonly<Record<string, string>> = {}): Started {
+  const child = spawn(process.execPath, [PROGRAM, 'start'], {
+    env: { ...env, ...settings },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const texts = { stdout: '', stderr: '' };
+  for (const name of ['stdout', 'stderr'] as const) {
+    child[name]!.setEncoding('utf8').on('data', (text: string) => {
+      texts[name] += text;
+    });
+  }
+  const kill = (): void => void child.kill('SIGKILL');
+  process.on('exit', kill);
+  return { child, printed: () => texts.stdout, logged: () => texts.stderr, ended: once(child, 'exit') };
+}
+
+async function startServer(settings: Readonly<Record<string, string>> = {}): Promise<Started> {
+  const server = spawnServer(settings);
+  await until('it runs', () => {
+    assert.equal(server.child.exitCode, null, server.logged());
+    return server.printed().includes('payments list');
+  });
+  return server;
+}
+
+describe('start', () => {
+  test('says where everything is and what to try, and logs JSON lines beside', async () => {
+    const server = await startServer();
+    const printed = server.printed();
+    for (const line of [
+      new RegExp(`^API +http://127\\.0\\.0\\.1:${port}/api/v1$`, 'm'),
+      new RegExp(`^documentation +http://127\\.0\\.0\\.1:${port}/docs$`, 'm'),
+      /^card gateway +http:\/\/127\.0\.0\.1:\d+ +\(simulator\)$/m,
+      /^services +payments, fraud, wallets, gateway, metrics$/m,
+    ]) {
+      assert.match(printed, line);
+    }
+    assert.ok(printed.includes(CAUDAL_DATA));
+    const curl = printed
+      .split('\n')
+      .find((line) => line.trim().startsWith('curl'))!
+      .trim();
+    const shell = spawn('sh', ['-c', `${curl} -s`], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const [answer] = await once(shell.stdout.setEncoding('utf8'), 'data');
+    assert.equal(JSON.parse(answer).status, 'PENDING');
+    for (const line of server.logged().trim().split('\n')) assert.ok(JSON.parse(line).message, line);
+    server.child.kill('SIGINT');
+    assert.deepEqual(await server.ended, [0, null]);
+    assert.match(server.printed(), /\nStopping: .+\nStopped\.\n$/);
+  });
+
+  test('goes on with the same data, and logs to a file when asked to', async () => {
+    const logFile = join(CAUDAL_DATA, 'logs', 'caudal.log');
+    const server = await startServer({ CAUDAL_LOG_FILE: logFile });
+    const { body } = await api.get('/payments');
+    assert.equal(body.data.length, 1);
+    assert.equal(server.logged(), '');
+    const { code, stdout } = await runProgram(['payments', 'list', '--json'], env);
+    assert.deepEqual([code, JSON.parse(stdout).length], [0, 1]);
+    server.child.kill('SIGTERM');
+    assert.deepEqual(await server.ended, [0, null]);
+    const { stdout: lines } = await runProgram(['config', '--json'], { ...env, CAUDAL_LOG_FILE: logFile });
+    assert.ok(lines.includes(logFile));
+  });
+
+  test('maintaining verbs start the database for the time being while no server runs', async () => {
+    const verified = await runProgram(['verify', '--json'], env);
+    assert.deepEqual([verified.code, verified.stderr, JSON.parse(verified.stdout).ok], [0, '', true]);
+    const tail = await runProgram(['events', 'tail', '--json'], env);
+    assert.equal(JSON.parse(tail.stdout.trim().split('\n').at(-1)!).type, 'payments.approved');
+  });
+
+  test('stops when it is told to while it starts', async () => {
+    const server = spawnServer();
+    await until('it begins', () => server.printed() !== '');
+    server.child.kill('SIGTERM');
+    assert.deepEqual(await server.ended, [0, null]);
+    assert.match(server.printed(), /Stopped\.\n$/);
+  });
+
+  test('ends at once at the second Ctrl-C, and loses nothing', async () => {
+    const server = await startServer();
+    const payment = await pay(api, {});
+    server.child.kill('SIGINT');
+    server.child.kill('SIGINT');
+    const [code] = await server.ended;
+    assert.ok(code === 1 || code === 0, String(code));
+    const again = await startServer();
+    assert.equal((await api.get(`/payments/${payment.id}`)).body.status, 'APPROVED');
+    again.child.kill('SIGTERM');
+    assert.deepEqual(await again.ended, [0, null]);
+  });
+});
