@@ -17,6 +17,7 @@ export const additionAsked = defineEvent({
     counter_id: uuid(),
     also_id: Type.Optional(uuid()),
     n: Type.Integer(),
+    least: Type.Optional(Type.Integer({ description: 'nothing is added to a counter that is below' })),
     note: Type.Optional(Type.String()),
   }),
 });
@@ -40,6 +41,7 @@ type Added = EventOf<typeof added>;
 export interface Add {
   readonly id: string;
   readonly n: number;
+  readonly least?: number;
   readonly note?: string;
 }
 
@@ -84,10 +86,11 @@ function counterDecider(faults: ToyFaults): Decider<CounterState, Add, Added> {
     stateVersion: 1,
     initial: { total: 0 },
     evolve: (state, event) => ({ total: state.total + event.data.n }),
-    decide: ({ id, n, note }, state) => {
+    decide: ({ id, n, least = -Infinity, note }, state) => {
       const fault = faults.decide?.({ id, n, ...(note !== undefined && { note }) });
       if (fault !== undefined) throw fault;
       if (n === 0) return refuse('nothing_to_add', 'zero adds nothing', 'n');
+      if (state.total < least) return accept([]);
       const data = { counter_id: id, n, total: state.total + n, ...(note !== undefined && { note }) };
       return accept([{ type: added.type, data }]);
     },
@@ -95,10 +98,11 @@ function counterDecider(faults: ToyFaults): Decider<CounterState, Add, Added> {
 }
 
 function reactionsTo(event: RecordedEvent): readonly Reaction[] {
-  const { counter_id, also_id, n, note } = event.data as AdditionAsked;
+  const { counter_id, also_id, n, least, note } = event.data as AdditionAsked;
+  const more = { ...(least !== undefined && { least }), ...(note !== undefined && { note }) };
   return [counter_id, also_id]
     .filter((id) => id !== undefined)
-    .map((id) => ({ aggregate: 'counter', id, command: { id, n, ...(note !== undefined && { note }) } }));
+    .map((id) => ({ aggregate: 'counter', id, command: { id, n, ...more } }));
 }
 
 /** A service that counts: every request adds to a counter, or to two. Its rows and sums tell what it did. */

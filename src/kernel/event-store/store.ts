@@ -30,6 +30,9 @@ export interface StreamAppend {
   readonly events: readonly PendingEvent[];
 }
 
+/** A stream that a batch was decided on and adds nothing to: it must still stand where it was seen. */
+export type SeenStream = Pick<StreamAppend, 'stream' | 'expectedPosition'>;
+
 /** The stored answer to a command that came with an idempotency key. */
 export interface StoredAnswer {
   /** Keys of different scopes (one per service) do not meet. */
@@ -100,6 +103,7 @@ export interface FailureWrites {
 /** Everything that one batch does; all of it or nothing takes effect. */
 export interface Commit {
   readonly appends: readonly StreamAppend[];
+  readonly seen?: readonly SeenStream[];
   readonly answers?: readonly StoredAnswer[];
   readonly snapshots?: readonly Snapshot[];
   readonly rows?: readonly RowWrites[];

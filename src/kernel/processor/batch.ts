@@ -114,8 +114,10 @@ export async function prepareBatch(
     parkBehind({ event: item.event, place }, until, contextOf(ports)),
   );
   const failureWrites = failureWritesFor(described.map((failure) => failure.failed).concat(behind), handled, ports);
+  const seen = decision.seen();
   const commit: Commit = {
     appends: decision.appends(),
+    ...(seen.length > 0 && { seen }),
     answers: newAnswers,
     snapshots: decision.snapshots(ports.snapshotEvery),
     ...writes,
@@ -125,7 +127,9 @@ export async function prepareBatch(
   return {
     commit,
     empty:
-      progress === undefined && commit.appends.length === 0 && newAnswers.length === 0 && failureWrites === undefined,
+      progress === undefined &&
+      commit.appends.length + seen.length + newAnswers.length === 0 &&
+      failureWrites === undefined,
     failures: described,
     consumed,
     touched: decision.touched(),

@@ -3,7 +3,7 @@ import type { NewEvent } from '../core/decider.ts';
 import { DataError } from '../core/errors.ts';
 import { type EventDefinition, type EventMetadata, type RecordedEvent, traceparentFor } from '../core/event.ts';
 import type { IdSource } from '../core/ids.ts';
-import type { Snapshot, StreamAppend, StreamRef } from '../event-store/store.ts';
+import type { SeenStream, Snapshot, StreamAppend, StreamRef } from '../event-store/store.ts';
 import type { CommandResult, StreamCommand } from './execute.ts';
 import type { StreamState } from './states.ts';
 
@@ -41,6 +41,8 @@ export interface BatchDecision {
   touched(): readonly StreamRef[];
   /** By stream, in the order of their names: transactions that append to the same streams meet them in the same order. */
   appends(): readonly StreamAppend[];
+  /** The streams that were entered and get no event: what was decided on them is right only while they stand there. */
+  seen(): readonly SeenStream[];
   /** Snapshots of the streams that pass a multiple of `every` events. */
   snapshots(every: number): readonly Snapshot[];
   /** The states after the batch, once it is committed into `month`. */
@@ -144,6 +146,10 @@ export function createBatchDecision({ clock, ids, definitions }: Ports): BatchDe
       changed()
         .sort((a, b) => compareRefs(a.before.ref, b.before.ref))
         .map((entry) => toAppend(entry.before, entry.events)),
+    seen: () =>
+      allEntries()
+        .filter((entry) => entry.events.length === 0)
+        .map(({ before }) => ({ stream: before.ref, expectedPosition: before.position })),
     snapshots: (every) => {
       const snapshots: Snapshot[] = [];
       for (const entry of changed()) {

@@ -40,6 +40,25 @@ describeBackends('streams', (open) => {
     assert.equal((await wholeLog(store)).length, 3);
   });
 
+  test('a stream that was only looked at must still stand where it was seen', async (t) => {
+    const { store } = await open(t);
+    const writer = await openWriter(t, store);
+    const [known, other, absent] = [newStream(), newStream(), newStream()];
+    await writer.commit({ appends: [append(known, 0, pending(), pending())] });
+    const seen = (expectedPosition: number) => [
+      { stream: absent, expectedPosition: 0 },
+      { stream: known, expectedPosition },
+    ];
+    for (const wrong of [0, 1, 3]) {
+      await assert.rejects(writer.commit({ appends: [append(other, 0)], seen: seen(wrong) }), ConflictError);
+      await assert.rejects(writer.commit({ appends: [], seen: seen(wrong) }), ConflictError);
+    }
+    assert.equal((await wholeLog(store)).length, 2);
+    await writer.commit({ appends: [append(other, 0)], seen: seen(2) });
+    await writer.commit({ appends: [], seen: seen(2) });
+    assert.equal((await wholeLog(store)).length, 3);
+  });
+
   test('streams of two types may share an id', async (t) => {
     const { store } = await open(t);
     const writer = await openWriter(t, store);

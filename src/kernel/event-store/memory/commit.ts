@@ -1,6 +1,6 @@
 import { ConflictError, MembershipLostError } from '../../core/errors.ts';
 import type { SealedBatch } from '../seal.ts';
-import type { Commit, FailedMessage, FailureWrites, RowWrites, StoredAnswer, StreamAppend } from '../store.ts';
+import type { Commit, FailedMessage, FailureWrites, RowWrites, StoredAnswer } from '../store.ts';
 import { streamName } from '../store.ts';
 import { compositeKey, innerMap, type MemoryChain, type MemoryTables } from './tables.ts';
 import { requireUuid, storableJson, storableRow } from './values.ts';
@@ -9,10 +9,10 @@ import { requireUuid, storableJson, storableRow } from './values.ts';
 export type Change = () => void;
 
 /** @throws ConflictError when a stream is not at its expected position */
-export function checkStreams(tables: MemoryTables, appends: readonly StreamAppend[]): void {
-  for (const { stream, expectedPosition, events } of appends) {
+export function checkStreams(tables: MemoryTables, { appends, seen = [] }: Commit): void {
+  if (appends.some(({ events }) => events.length === 0)) throw new ConflictError('an append without events');
+  for (const { stream, expectedPosition } of [...seen, ...appends]) {
     requireUuid(stream.id);
-    if (events.length === 0) throw new ConflictError('an append without events');
     const position = tables.streams.get(streamName(stream))?.length ?? 0;
     if (position !== expectedPosition) {
       throw new ConflictError(`${streamName(stream)} is not at position ${expectedPosition}`);

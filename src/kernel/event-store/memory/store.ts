@@ -30,7 +30,7 @@ function createMemoryWriter(tables: MemoryTables, clock: Clock): Writer {
 
   const commit = (batch: Commit): Committed => {
     if (closed) throw new UnavailableError('the writer is closed');
-    checkStreams(tables, batch.appends);
+    checkStreams(tables, batch);
     if (batch.appends.length > 0 || batch.sums?.some((sum) => sum.rows.length > 0)) chain ??= claimMemoryChain(tables);
     const now = clock.now();
     const month = batch.appends.length > 0 ? Math.max(monthOf(now), tables.month) : tables.month;

@@ -1,7 +1,7 @@
 import { encodeArray } from '../../postgres/arrays.ts';
 import type { Statement } from '../../postgres/pipeline.ts';
 import type { ChainEnd, SealedBatch } from '../seal.ts';
-import type { StreamAppend } from '../store.ts';
+import type { SeenStream, StreamAppend } from '../store.ts';
 import { monthOf } from '../store.ts';
 import { earliestStorage } from './months.ts';
 
@@ -83,26 +83,27 @@ function isProven(append: StreamAppend, month: number): boolean {
   return monthOf(earliestStorage(append.stream.id)) === month;
 }
 
-function checkStatement(appends: readonly StreamAppend[]): Statement {
+/** Refuses the transaction unless each stream ends where it was seen. */
+export function checkStatement(streams: readonly SeenStream[]): Statement {
   return {
     name: 'check_streams',
     text: 'SELECT check_streams($1::uuid[], $2::text[], $3::bigint[], $4::timestamptz[])',
     values: [
       encodeArray(
         'uuid',
-        appends.map((append) => append.stream.id),
+        streams.map(({ stream }) => stream.id),
       ),
       encodeArray(
         'text',
-        appends.map((append) => append.stream.type),
+        streams.map(({ stream }) => stream.type),
       ),
       encodeArray(
         'bigint',
-        appends.map((append) => append.expectedPosition),
+        streams.map(({ expectedPosition }) => expectedPosition),
       ),
       encodeArray(
         'timestamptz',
-        appends.map((append) => earliestStorage(append.stream.id)),
+        streams.map(({ stream }) => earliestStorage(stream.id)),
       ),
     ],
   };

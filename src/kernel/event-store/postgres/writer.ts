@@ -7,7 +7,7 @@ import { CHAIN_START } from '../hash-chain.ts';
 import { type ChainEnd, type SealedBatch, seal } from '../seal.ts';
 import type { Commit, Committed, Writer } from '../store.ts';
 import { monthOf } from '../store.ts';
-import { appendStatements } from './append.ts';
+import { appendStatements, checkStatement } from './append.ts';
 import { claimChain, holdsLink, releaseSession } from './chains.ts';
 import { currentMonth, enterMonth, monthStart } from './months.ts';
 import { sideStatements } from './side-writes.ts';
@@ -81,7 +81,9 @@ export function createWriter(settings: WriterSettings, sql: Sql, clock: Clock): 
     const from = current.end ?? NO_CHAIN;
     const sealed = seal(batch.appends, from, Math.max(now, monthStart(month)));
     const appends = sealed.events.length === 0 ? [] : appendStatements(batch.appends, sealed, from, month);
-    const statements = [...appends, ...sideStatements(batch, from.chain)];
+    const { seen = [] } = batch;
+    const checks = seen.length === 0 ? [] : [checkStatement(seen)];
+    const statements = [...checks, ...appends, ...sideStatements(batch, from.chain)];
     try {
       if (statements.length > 0) await current.connection.transaction(statements);
     } catch (cause) {
