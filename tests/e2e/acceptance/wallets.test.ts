@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { test } from 'node:test';
 import { assertLedgerBalanced, balanceOf, finalPayment, move, newUser, pay, walletWith } from '../../support/money.ts';
 import { startPlatform } from '../../support/platform.ts';
+import { until } from '../../support/until.ts';
 
 const platform = await startPlatform();
 const { api } = platform;
@@ -114,11 +115,15 @@ test('each movement is in the ledger, which names where the money is', async () 
   await move(api, 'debits', user, '1.00', randomUUID());
   await api.post(`/wallets/${user}/debits`, { amount: '2.00', reason: 'fee', reference: randomUUID() });
   await pay(api, { method: 'wallet', customer_id: user, amount: '3.00', currency: 'NOK' });
-  const after = await accounts();
+  let after = before;
   const change = (account: string) => (after.get(account) ?? 0) - (before.get(account) ?? 0);
+  await until('the approved payment has reached the merchant', async () => {
+    after = await accounts();
+    return change('merchant:default') === 300;
+  });
   assert.equal(change('world'), -900);
   assert.equal(change('fees'), 200);
-  assert.equal(change('clearing:payments'), 300);
+  assert.equal(change('clearing:payments'), 0, 'nothing of it is on its way any more');
   const { body: wallet } = await api.get(`/wallets/${user}`);
   assert.equal(change(`wallet:${wallet.id}`), 400);
   await assertLedgerBalanced(api);
