@@ -8,8 +8,8 @@ export interface ClientOptions {
   readonly plain: RequestSource;
   /** Answered with the payment's final status. */
   readonly waiting: RequestSource;
-  /** Every so many-th request is a waiting one. */
-  readonly sampleEvery: number;
+  /** Asked before each request: whether it is to be a waiting one. */
+  isSample(): boolean;
 }
 
 const CREATED = 201;
@@ -19,19 +19,17 @@ const RECONNECT_MS = 100;
  * Keeps one connection busy with one request after another.
  * @returns a function that lets it end, and resolves after its last answer
  */
-export function runClient({ port, plain, waiting, sampleEvery }: ClientOptions, tally: Tally): () => Promise<void> {
+export function runClient({ port, plain, waiting, isSample }: ClientOptions, tally: Tally): () => Promise<void> {
   let request = plain.next();
-  let sent = 0;
+  let waits = false;
   let sentAt = 0;
   let stopping = false;
   let connection: Connection;
   const ended = Promise.withResolvers<void>();
 
-  const isSample = (): boolean => sent % sampleEvery === 0;
-
   const next = (): void => {
-    sent += 1;
-    request = isSample() ? waiting.next() : plain.next();
+    waits = isSample();
+    request = waits ? waiting.next() : plain.next();
     sentAt = performance.now();
     connection.send(request.bytes);
   };
@@ -42,7 +40,7 @@ export function runClient({ port, plain, waiting, sampleEvery }: ClientOptions, 
   };
 
   const settle = ({ status, error }: Outcome): void => {
-    if (status === CREATED) tally.acknowledged(request.amountMinor, performance.now() - sentAt, isSample());
+    if (status === CREATED) tally.acknowledged(request.amountMinor, performance.now() - sentAt, waits);
     else tally.failed(error ?? String(status));
     if (status !== 0 || stopping) goOn();
     else setTimeout(open, RECONNECT_MS);

@@ -10,7 +10,9 @@ let clients: readonly (() => Promise<void>)[] = [];
 
 function start({ port, connections, sampleEvery, plan }: LoadOptions): void {
   const [plain, waiting] = [prepareRequests(plan, port, false), prepareRequests(plan, port, true)];
-  const options: ClientOptions = { port, plain, waiting, sampleEvery };
+  let sent = 0;
+  const isSample = (): boolean => ++sent % sampleEvery === 0;
+  const options: ClientOptions = { port, plain, waiting, isSample };
   clients = Array.from({ length: connections }, () => runClient(options, tally));
 }
 

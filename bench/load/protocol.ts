@@ -13,7 +13,7 @@ export interface PaymentPlan {
 export interface LoadOptions {
   readonly port: number;
   readonly connections: number;
-  /** Every so many-th payment of a connection waits for its final status. */
+  /** Every so many-th payment waits for its final status. */
   readonly sampleEvery: number;
   readonly plan: PaymentPlan;
 }
