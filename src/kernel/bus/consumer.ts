@@ -86,6 +86,8 @@ export function createConsumer(settings: ConsumerSettings, ports: Ports): Consum
   let ownedNames = new Set<string>();
   let saved: LogPosition = LOG_START;
   let view: GroupView | undefined;
+  /** True while events are taken and not confirmed: they count as lag. */
+  let unconfirmed = false;
   let behind = true;
   let fetching = false;
   let woken = false;
@@ -111,6 +113,7 @@ export function createConsumer(settings: ConsumerSettings, ports: Ports): Consum
     ownership = next;
     ownedNames = new Set(next.owned.map(partitionName));
     saved = next.progress.cursor;
+    unconfirmed = false;
     inbox.reset(next.progress.cursor);
     behind = true;
   };
@@ -190,11 +193,14 @@ export function createConsumer(settings: ConsumerSettings, ports: Ports): Consum
       if (taken === undefined) return undefined;
       const { owned, progress } = ownership;
       const allOurs = owned.length === partitions.length && Object.keys(progress.ahead).length === 0;
-      return { events: allOurs ? taken.events : taken.events.filter(isOurs), progress: progressAt(taken.position) };
+      const events = allOurs ? taken.events : taken.events.filter(isOurs);
+      if (events.length > 0) unconfirmed = true;
+      return { events, progress: progressAt(taken.position) };
     },
     confirm: (progress) => {
       const value = progress.value as MemberProgress;
       saved = value.cursor;
+      unconfirmed = false;
       ownership = { ...ownership, progress: value };
     },
     rewind: async (membershipLost) => {
@@ -230,7 +236,8 @@ export function createConsumer(settings: ConsumerSettings, ports: Ports): Consum
       else view = undefined;
     },
     placeOf: (event) => placeOf(topology, event),
-    lag: async () => (ownership.owned.length === 0 ? 0 : distance(inbox.position, await store.head())),
+    lag: async () =>
+      ownership.owned.length === 0 ? 0 : distance(unconfirmed ? saved : inbox.position, await store.head()),
     get owned() {
       return ownership.owned;
     },
