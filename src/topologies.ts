@@ -1,5 +1,6 @@
 import type { Route, Topic, Topology } from '#kernel/bus/topology.ts';
 import type { RecordedEvent } from '#kernel/core/event.ts';
+import { type Config, ConfigError } from '#src/config.ts';
 
 const PARTITIONS = 6;
 
@@ -51,6 +52,11 @@ function byType(): Topology {
 }
 
 /** Every topology that CAUDAL_TOPOLOGY can name. */
-export const TOPOLOGIES: ReadonlyMap<string, Topology> = new Map(
-  [byType()].map((topology) => [topology.name, topology]),
-);
+const TOPOLOGIES: ReadonlyMap<string, Topology> = new Map([byType()].map((topology) => [topology.name, topology]));
+
+/** The topology that the settings name. @throws ConfigError when there is none of that name */
+export function topologyOf({ topology }: Pick<Config, 'topology'>): Topology {
+  const found = TOPOLOGIES.get(topology);
+  if (found !== undefined) return found;
+  throw new ConfigError(`CAUDAL_TOPOLOGY=${topology}: known are ${[...TOPOLOGIES.keys()].join(', ')}`);
+}

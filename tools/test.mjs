@@ -8,7 +8,7 @@ import { join, relative } from 'node:path';
 import { parseArgs } from 'node:util';
 import { ensureInstalled, nodeProgram, root } from './setup.mjs';
 
-const TEST_FOLDERS = ['simulator', 'src', 'tests'];
+const TEST_FOLDERS = ['bench', 'simulator', 'src', 'tests'];
 const CONCURRENT_FILES = 2;
 const TEST_LIMIT_MS = 5 * 60_000;
 const RUN_LIMIT_MS = 30 * 60_000;

@@ -1,4 +1,5 @@
 import { styleText } from 'node:util';
+import { formatAmount } from '#kernel/core/money.ts';
 
 type Style = Parameters<typeof styleText>[0];
 
@@ -47,6 +48,21 @@ export function printFields(fields: Readonly<Record<string, unknown>>): void {
   const width = Math.max(0, ...shown.map(([name]) => name.length));
   for (const [name, value] of shown) console.log(`${paint('dim', name.padEnd(width))}  ${text(value)}`);
 }
+
+/** An object of the API with its amounts as exact decimals, `balance: 100.50` instead of `balance` and `balance_minor`. */
+export function readableAmounts(object: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+  const { currency } = object;
+  const isMinor = (name: string): boolean => name.endsWith(MINOR) && name.slice(0, -MINOR.length) in object;
+  const fields = Object.entries(object).filter(([name]) => !isMinor(name));
+  return Object.fromEntries(
+    fields.map(([name, value]) => {
+      const minor = object[name + MINOR];
+      return [name, typeof minor === 'number' && typeof currency === 'string' ? formatAmount(minor, currency) : value];
+    }),
+  );
+}
+
+const MINOR = '_minor';
 
 /** The text in a style, where a terminal shows it. */
 export function paint(style: Style | undefined, value: string): string {

@@ -11,7 +11,7 @@ const SILENT: Progress = { update: () => undefined, stop: () => undefined };
 const REDRAW_PER_SECOND = 5;
 
 /**
- * A progress bar on standard error, where a person watches; else nothing.
+ * A progress bar on standard error, where a person watches; else nothing. It appears with the first update.
  * @param total may be 0 as long as it is not known
  */
 export function createProgress(label: string, total: number, unit: string): Progress {
@@ -21,9 +21,9 @@ export function createProgress(label: string, total: number, unit: string): Prog
     { format, fps: REDRAW_PER_SECOND, hideCursor: true, clearOnComplete: true, etaBuffer: 100 },
     Presets.shades_classic,
   );
-  bar.start(total, 0);
   return {
     update: (done, newTotal = total) => {
+      if (!bar.isActive) bar.start(newTotal, done);
       bar.setTotal(newTotal);
       bar.update(done);
     },

@@ -1,10 +1,8 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Topology } from '#kernel/bus/topology.ts';
 import { createLog, type Log } from '#kernel/observability/log.ts';
 import { type Database, openDatabase, SERVICES_WITH_TABLES } from '#src/composition/database.ts';
-import { type Config, ConfigError, readConfig } from '#src/config.ts';
-import { TOPOLOGIES } from '#src/topologies.ts';
+import { type Config, readConfig } from '#src/config.ts';
 import { CliError } from './failure.ts';
 import { logDestination } from './log-lines.ts';
 
@@ -38,11 +36,4 @@ export async function withStore<T>(work: (store: OpenStore) => Promise<T>): Prom
   } finally {
     await database.close();
   }
-}
-
-/** The topology in force. @throws ConfigError */
-export function topologyOf({ topology }: Config): Topology {
-  const found = TOPOLOGIES.get(topology);
-  if (found !== undefined) return found;
-  throw new ConfigError(`CAUDAL_TOPOLOGY=${topology}: known are ${[...TOPOLOGIES.keys()].join(', ')}`);
 }

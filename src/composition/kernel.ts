@@ -16,8 +16,7 @@ import { createProcessor, type Processor, type ProcessorObserver } from '#kernel
 import type { ServiceDefinition } from '#kernel/processor/service.ts';
 import { createFollower, type Follower } from '#kernel/projections/follower.ts';
 import type { Config } from '#src/config.ts';
-import { ConfigError } from '#src/config.ts';
-import { TOPOLOGIES } from '#src/topologies.ts';
+import { topologyOf } from '#src/topologies.ts';
 import type { Database } from './database.ts';
 
 /** The kernel of one process on one database: what services are run by. */
@@ -50,9 +49,7 @@ export function createKernel(
   observer: ProcessorObserver,
   log: Log,
 ): Kernel {
-  const topology = TOPOLOGIES.get(config.topology);
-  if (topology === undefined)
-    throw new ConfigError(`CAUDAL_TOPOLOGY=${config.topology}: known are ${[...TOPOLOGIES.keys()].join(', ')}`);
+  const topology = topologyOf(config);
   const clock = systemClock;
   const ids = createIdSource(clock);
   const tail = createTail();

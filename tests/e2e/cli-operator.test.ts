@@ -37,7 +37,7 @@ describe('an operator on the command line', () => {
     );
     assert.match(
       await caudal('payments', 'list', '--customer', user, '--status', 'DECLINED'),
-      /900 +USD +wallet.+insufficient_funds/,
+      /900\.00 +USD +wallet.+insufficient_funds/,
     );
     assert.equal(await caudal('payments', 'list', '--customer', newUser()), 'no payments\n');
 
@@ -96,10 +96,10 @@ describe('an operator on the command line', () => {
       await api.post(`/wallets/${user}/credits`, { amount, reason: 'deposit', reference: day, effective_at: day });
     }
     assert.equal((await json('wallets', 'show', user, '--as-of', '2001-02-28')).balance, 12);
-    assert.match(await caudal('wallets', 'show', user), /^balance +21$/m);
+    assert.match(await caudal('wallets', 'show', user), /^balance +21\.00$/m);
     const lines = (await caudal('wallets', 'statement', user, '--from', '2001-02-01')).trim().split('\n');
     assert.equal(lines.length, 3);
-    assert.match(lines[1]!, /^2001-03-10 00:00:00 +credit +9 +21 +EUR +deposit +2001-03-10$/);
+    assert.match(lines[1]!, /^2001-03-10 00:00:00 +credit +9\.00 +21\.00 +EUR +deposit +2001-03-10$/);
     assert.equal((await json('wallets', 'statement', user, '--limit', '2')).length, 2);
   });
 

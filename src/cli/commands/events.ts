@@ -8,10 +8,11 @@ import type { LogPosition } from '#kernel/core/log-position.ts';
 import { findEvent, lastEvents, positionBefore } from '#kernel/event-store/postgres/browse.ts';
 import { readHead, readLog } from '#kernel/event-store/postgres/read.ts';
 import { streamName } from '#kernel/event-store/store.ts';
+import { topologyOf } from '#src/topologies.ts';
 import { CliError, wrongUse } from '../failure.ts';
 import { wholeNumber, withExample, withJson } from '../options.ts';
 import { paint, printFields, printJson, printJsonLine } from '../output.ts';
-import { type OpenStore, topologyOf, withStore } from '../store.ts';
+import { type OpenStore, withStore } from '../store.ts';
 
 const FOLLOW_PAUSE_MS = 250;
 const PAGE_SIZE = 500;

@@ -1,15 +1,16 @@
 import { randomUUID } from 'node:crypto';
 import { Command, Option } from 'commander';
+import { formatAmount } from '#kernel/core/money.ts';
 import { PAYMENT_METHODS, PAYMENT_STATUSES } from '#services/payments/contract.ts';
 import { type Client, withClient } from '../client.ts';
 import { withExample, withJson, withLimit, withUrl } from '../options.ts';
-import { type Column, paint, printFields, printJson, printTable, shortTime } from '../output.ts';
+import { type Column, paint, printFields, printJson, printTable, readableAmounts, shortTime } from '../output.ts';
 
 interface Payment {
   readonly id: string;
   readonly status: string;
   readonly reason?: string | null;
-  readonly amount: number;
+  readonly amount_minor: number;
   readonly currency: string;
   readonly method: string;
   readonly customer_id: string;
@@ -33,7 +34,7 @@ const COLUMNS: readonly Column<Payment>[] = [
   { title: 'ID', value: (row) => row.id },
   { title: 'CREATED (UTC)', value: (row) => shortTime(row.created_at) },
   { title: 'STATUS', value: (row) => row.status, style: (row) => STATUS_COLOURS[row.status] },
-  { title: 'AMOUNT', value: (row) => row.amount, align: 'right' },
+  { title: 'AMOUNT', value: (row) => formatAmount(row.amount_minor, row.currency), align: 'right' },
   { title: 'CURRENCY', value: (row) => row.currency },
   { title: 'METHOD', value: (row) => row.method },
   { title: 'CUSTOMER', value: (row) => row.customer_id },
@@ -98,7 +99,7 @@ async function showPayment(id: string, { url, json }: CommonOptions): Promise<vo
     timeline: (await client.get<{ data: readonly TimelineEntry[] }>(`${path}/timeline`)).data,
   }));
   if (json) return printJson({ ...payment, timeline });
-  printFields({ ...payment });
+  printFields(readableAmounts({ ...payment }));
   console.log(paint('bold', '\nTimeline (UTC)'));
   for (const entry of timeline) console.log(`${paint('dim', entry.at)}  ${entry.kind.padEnd(10)}  ${entry.summary}`);
 }
@@ -112,5 +113,5 @@ async function refundPayment(
   const path = `/payments/${encodeURIComponent(id)}/refunds`;
   const refund = await withClient(url, (client) => client.post<object>(path, body, { 'idempotency-key': key }));
   if (json) printJson(refund);
-  else printFields({ ...refund });
+  else printFields(readableAmounts({ ...refund }));
 }

@@ -4,12 +4,13 @@ import { readHead } from '#kernel/event-store/postgres/read.ts';
 import { readCoverage } from '#kernel/projections/postgres/coverage.ts';
 import { countRows } from '#kernel/projections/postgres/twin-table.ts';
 import { type RebuildOutcome, rebuild } from '#kernel/projections/rebuild.ts';
+import { topologyOf } from '#src/topologies.ts';
 import { foundSomethingWrong, wrongUse } from '../failure.ts';
 import { withExample, withJson } from '../options.ts';
 import { type Column, printJson, printTable } from '../output.ts';
 import { createProgress } from '../progress.ts';
 import { type KnownReadModel, readModels } from '../read-models.ts';
-import { topologyOf, withStore } from '../store.ts';
+import { withStore } from '../store.ts';
 
 interface ProjectionStatus {
   readonly name: string;

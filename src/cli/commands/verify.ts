@@ -4,13 +4,14 @@ import { formatAmount } from '#kernel/core/money.ts';
 import { type StoreFinding, verifyStore } from '#kernel/event-store/postgres/verify.ts';
 import { checkReadModel } from '#kernel/projections/check.ts';
 import { trialBalance } from '#services/wallets/queries.ts';
+import { topologyOf } from '#src/topologies.ts';
 import { foundSomethingWrong } from '../failure.ts';
 import { compareWithGateway } from '../gateway-record.ts';
 import { withExample, withJson } from '../options.ts';
 import { paint, printJson } from '../output.ts';
 import { createProgress } from '../progress.ts';
 import { type KnownReadModel, readModels } from '../read-models.ts';
-import { type OpenStore, topologyOf, withStore } from '../store.ts';
+import { type OpenStore, withStore } from '../store.ts';
 
 /** Also changed by the workers that lease what it holds, so the log alone does not say what must be in it. */
 const WORK_LISTS: ReadonlySet<string> = new Set(['gateway.operations']);
@@ -32,7 +33,7 @@ async function runVerify({ json, gateway }: { json?: boolean; gateway?: string }
     const log = await checkLog(store);
     const findings: readonly Finding[] = [
       ...log.findings,
-      ...(await checkReadModels(store)),
+      ...(await checkReadModels(store, log.events)),
       ...(await checkLedger(store)),
       ...(gateway === undefined ? [] : await checkGateway(store, gateway)),
     ];
@@ -60,24 +61,28 @@ async function checkGateway({ database }: OpenStore, url: string): Promise<reado
   return differences.map((message) => ({ kind: 'gateway', message }));
 }
 
-async function checkReadModels(store: OpenStore): Promise<readonly Finding[]> {
+async function checkReadModels(store: OpenStore, events: number): Promise<readonly Finding[]> {
   const findings: Finding[] = [];
   for (const model of await readModels(store.config, store.log)) {
     if (WORK_LISTS.has(model.name)) continue;
-    const message = await problemOf(model, store);
+    const message = await problemOf(model, store, events);
     if (message !== undefined) findings.push({ kind: 'read-model', message });
   }
   return findings;
 }
 
 /** What is wrong with a read model; undefined: nothing. */
-async function problemOf(model: KnownReadModel, { config, database }: OpenStore): Promise<string | undefined> {
-  const progress = createProgress(`Checking ${model.name}`, 0, 'events');
+async function problemOf(
+  model: KnownReadModel,
+  { config, database }: OpenStore,
+  events: number,
+): Promise<string | undefined> {
+  const progress = createProgress(`Checking ${model.name}`, events, 'events');
   try {
     const { different, examples } = await checkReadModel(
       model,
       { pool: database.pool, topology: topologyOf(config) },
-      progress.update,
+      (passed) => progress.update(passed),
     );
     if (different === 0) return undefined;
     const rows = `${examples.join(', ')}${different > examples.length ? ', …' : ''}`;

@@ -1,13 +1,14 @@
 import { Command } from 'commander';
+import { formatAmount } from '#kernel/core/money.ts';
 import { withClient } from '../client.ts';
 import { withExample, withJson, withLimit, withUrl } from '../options.ts';
-import { type Column, printFields, printJson, printTable, shortTime } from '../output.ts';
+import { type Column, printFields, printJson, printTable, readableAmounts, shortTime } from '../output.ts';
 
 interface Movement {
   readonly kind: 'debit' | 'credit';
-  readonly amount: number;
+  readonly amount_minor: number;
   readonly currency: string;
-  readonly new_balance: number;
+  readonly new_balance_minor: number;
   readonly reason: string;
   readonly reference: string | null;
   readonly payment_id: string | null;
@@ -22,8 +23,8 @@ interface CommonOptions {
 const COLUMNS: readonly Column<Movement>[] = [
   { title: 'VALUE DATE (UTC)', value: (row) => shortTime(row.effective_at) },
   { title: 'KIND', value: (row) => row.kind, style: (row) => (row.kind === 'credit' ? 'green' : undefined) },
-  { title: 'AMOUNT', value: (row) => row.amount, align: 'right' },
-  { title: 'BALANCE', value: (row) => row.new_balance, align: 'right' },
+  { title: 'AMOUNT', value: (row) => formatAmount(row.amount_minor, row.currency), align: 'right' },
+  { title: 'BALANCE', value: (row) => formatAmount(row.new_balance_minor, row.currency), align: 'right' },
   { title: 'CURRENCY', value: (row) => row.currency },
   { title: 'REASON', value: (row) => row.reason },
   { title: 'REFERENCE', value: (row) => row.reference ?? row.payment_id },
@@ -52,7 +53,7 @@ async function showWallet(id: string, { url, json, asOf }: CommonOptions & { asO
     asOf === undefined ? client.get<object>(path) : client.get<object>(`${path}/balance`, { as_of: asOf }),
   );
   if (json) printJson(wallet);
-  else printFields({ ...wallet });
+  else printFields(readableAmounts({ ...wallet }));
 }
 
 async function showStatement(
