@@ -122,11 +122,12 @@ async function startServer(dataDir: string, port: number, profile: string | unde
   }
 }
 
+/** The server runs with the options of this process (see bin/caudal), as a user's server does. */
 async function spawnServer(dataDir: string, port: number, profile: string | undefined): Promise<ChildProcess> {
   const logFile = join(dataDir, 'server.log');
   const log = await open(logFile, 'a');
   const profiling = profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profile}`];
-  const child = spawn(process.execPath, [...profiling, CLI, 'start'], {
+  const child = spawn(process.execPath, [...process.execArgv, ...profiling, CLI, 'start'], {
     env: { ...process.env, ...STANDS_ALONE, PORT: String(port), CAUDAL_DATA: dataDir },
     stdio: ['ignore', log.fd, log.fd],
   });

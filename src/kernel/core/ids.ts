@@ -1,4 +1,4 @@
-import { createHash, randomFillSync } from 'node:crypto';
+import { hash, randomFillSync } from 'node:crypto';
 import type { Clock } from './clock.ts';
 import { systemClock } from './clock.ts';
 
@@ -10,8 +10,11 @@ export interface IdSource {
   traceId(): string;
 }
 
+const DIGITS = '0123456789abcdef';
 const POOL_BYTES = 8192;
 const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
+/** The two highest bits of the variant's digit are fixed: RFC 9562 §4.1. */
+const VARIANTS = ['8', '9', 'a', 'b'];
 const UUID_PATTERN = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 
 /** True for the canonical lower-case text form of a UUID, of any version. */
@@ -39,10 +42,9 @@ export function uuidFloor(time: number): string {
  * same id everywhere, which makes it a natural key. Parts are joined by a character that cannot occur in them.
  */
 export function namedUuid(...parts: readonly string[]): string {
-  const digest = createHash('sha256').update(parts.join('\u0000')).digest();
-  digest[6] = (digest[6]! & 0x0f) | 0x80;
-  digest[8] = (digest[8]! & 0x3f) | 0x80;
-  return formatUuid(digest, 0);
+  const hex = hash('sha256', parts.join('\u0000'), 'hex');
+  const variant = VARIANTS[Number.parseInt(hex[16]!, 16) & 3]!;
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-8${hex.slice(13, 16)}-${variant}${hex.slice(17, 20)}-${hex.slice(20, 32)}`;
 }
 
 /** An id source of the operating system's randomness and the given clock; ids of one source never go backwards. */
@@ -50,6 +52,7 @@ export function createIdSource(clock: Clock = systemClock): IdSource {
   const pool = new Uint8Array(POOL_BYTES);
   let used = POOL_BYTES;
   let lastTime = 0;
+  let timeDigits = '';
   let counter = 0;
   const take = (bytes: number): number => {
     if (used + bytes > POOL_BYTES) {
@@ -59,41 +62,30 @@ export function createIdSource(clock: Clock = systemClock): IdSource {
     used += bytes;
     return used - bytes;
   };
+  const hexOf = (from: number, to: number): string => {
+    let hex = '';
+    for (let i = from; i < to; i++) hex += HEX[pool[i]!];
+    return hex;
+  };
+  const enter = (time: number): void => {
+    lastTime = time;
+    counter = 0;
+    const hex = time.toString(16).padStart(12, '0');
+    timeDigits = `${hex.slice(0, 8)}-${hex.slice(8)}-7`;
+  };
   return {
     uuid: () => {
       const now = clock.now();
-      if (now > lastTime) {
-        lastTime = now;
-        counter = 0;
-      } else if (++counter > 0xfff) {
-        lastTime += 1;
-        counter = 0;
-      }
-      return formatUuidV7(lastTime, counter, pool, take(8));
+      if (now > lastTime) enter(now);
+      else if (++counter > 0xfff) enter(lastTime + 1);
+      const at = take(9);
+      const sequence = HEX[counter >> 4]! + DIGITS[counter & 0xf]!;
+      const variant = VARIANTS[pool[at]! & 3]! + DIGITS[pool[at + 1]! & 0xf]!;
+      return `${timeDigits}${sequence}-${variant}${HEX[pool[at + 2]!]}-${hexOf(at + 3, at + 9)}`;
     },
     traceId: () => {
       const at = take(16);
-      let hex = '';
-      for (let i = 0; i < 16; i++) hex += HEX[pool[at + i]!];
-      return hex;
+      return hexOf(at, at + 16);
     },
   };
-}
-
-function formatUuidV7(time: number, counter: number, random: Uint8Array, at: number): string {
-  const hex = time.toString(16).padStart(12, '0');
-  const variant = (random[at]! & 0x3f) | 0x80;
-  let tail = '';
-  for (let i = 2; i < 8; i++) tail += HEX[random[at + i]!];
-  const sequence = counter.toString(16).padStart(3, '0');
-  return `${hex.slice(0, 8)}-${hex.slice(8)}-7${sequence}-${HEX[variant]}${HEX[random[at + 1]!]}-${tail}`;
-}
-
-function formatUuid(bytes: Uint8Array, at: number): string {
-  let text = '';
-  for (let i = 0; i < 16; i++) {
-    text += HEX[bytes[at + i]!];
-    if (i === 3 || i === 5 || i === 7 || i === 9) text += '-';
-  }
-  return text;
 }

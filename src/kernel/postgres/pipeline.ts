@@ -8,6 +8,7 @@ import { translate } from './sqlstate.ts';
 export interface Statement {
   readonly name: string;
   readonly text: string;
+  /** Buffers are parameters in binary format; anything else is sent as text. */
   readonly values: readonly unknown[];
 }
 
@@ -16,19 +17,40 @@ export interface PipelinedConnection {
   /** The server's process id of this connection. */
   readonly pid: number;
   /**
-   * Runs the statements in one transaction and gives the rows of each.
-   * @throws the first statement's error, as `sqlstate.translate` makes it; then nothing took effect. When the
-   *   connection breaks before the answer to COMMIT, whether it took effect is unknown (UnavailableError).
+   * The rows of one statement without parameters.
+   * @throws what `sqlstate.translate` makes of the error
    */
-  transaction(statements: readonly Statement[]): Promise<readonly (readonly unknown[])[]>;
+  query<Row extends object>(text: string): Promise<readonly Row[]>;
+  /**
+   * Runs the statements in one transaction; their rows are ignored.
+   * @throws the first statement's error, as `sqlstate.translate` makes it; then nothing took effect. When the
+   *   connection breaks before the answer, whether it took effect is unknown (UnavailableError).
+   */
+  transaction(statements: readonly Statement[]): Promise<void>;
   /** True once the connection broke: it has to be replaced. */
   readonly broken: boolean;
   close(): Promise<void>;
 }
 
+/** The part of the driver's connection that writes the frontend's messages. */
+interface Wire {
+  readonly stream: Writable;
+  parse(message: { readonly name: string; readonly text: string }): void;
+  execute(message: object): void;
+  sync(): void;
+  close(message: { readonly type: 'S'; readonly name: string }): void;
+}
+
+/** Which statements the server knows by name. */
+interface Prepared {
+  readonly known: Set<string>;
+  /** Sent in a transaction that failed, perhaps before they were reached. */
+  readonly doubtful: Set<string>;
+}
+
 /**
  * Opens a connection of its own, outside any pool.
- * @param timeoutMs the connection is given up when a statement is not answered for so long, milliseconds
+ * @param timeoutMs the connection is given up when it does not answer for so long, milliseconds
  * @throws UnavailableError
  */
 export async function openPipelinedConnection(
@@ -36,8 +58,8 @@ export async function openPipelinedConnection(
   applicationName: string,
   timeoutMs: number,
 ): Promise<PipelinedConnection> {
-  const options = { ...connectionOptions(url, applicationName), pipeline: true, query_timeout: timeoutMs };
-  const client = new pg.Client(options as pg.ClientConfig);
+  const client = new pg.Client(connectionOptions(url, applicationName));
+  const prepared: Prepared = { known: new Set(), doubtful: new Set() };
   let broken = false;
   client.on('error', () => {
     broken = true;
@@ -50,37 +72,125 @@ export async function openPipelinedConnection(
   } catch (cause) {
     throw translate(cause);
   }
+  const { processID, connection } = client as unknown as { processID: number; connection: Wire };
+
+  const answered = async <T>(work: () => Promise<T>): Promise<T> => {
+    if (broken) throw new UnavailableError('the connection to PostgreSQL is broken');
+    const timer = setTimeout(() => connection.stream.destroy(), timeoutMs);
+    try {
+      return await work();
+    } catch (cause) {
+      throw translate(cause);
+    } finally {
+      clearTimeout(timer);
+    }
+  };
+
   return {
-    pid: (client as unknown as { processID: number }).processID,
+    pid: processID,
     get broken() {
       return broken;
     },
-    transaction: async (statements) => {
-      if (broken) throw new UnavailableError('the connection to PostgreSQL is broken');
-      return sendTransaction(client, statements);
-    },
+    query: (text) => answered(async () => (await client.query(text)).rows),
+    transaction: (statements) =>
+      answered(
+        () =>
+          new Promise((resolve, reject) => {
+            client.query(transactionOf(statements, prepared, resolve, reject));
+          }),
+      ),
     close: () => client.end(),
   };
 }
 
-async function sendTransaction(client: pg.Client, statements: readonly Statement[]): Promise<readonly unknown[][]> {
-  const outcomes = await Promise.allSettled(sendAtOnce(client, statements));
-  const failed = outcomes.find((outcome) => outcome.status === 'rejected');
-  if (failed !== undefined) throw translate(failed.reason);
-  return outcomes.slice(1, -1).map((outcome) => (outcome as PromiseFulfilledResult<pg.QueryResult>).value.rows);
+/**
+ * The statements as one query of the driver (a `Submittable`, as pg-cursor is one): Parse where needed, Bind and Execute
+ * for each, and one Sync for all. What stands before a Sync is one transaction: the Sync commits it, and after an error
+ * the server skips everything up to it. One Sync is also one answer; one for each statement would wake us as often.
+ * Protocol: https://www.postgresql.org/docs/18/protocol-flow.html#PROTOCOL-FLOW-PIPELINING
+ */
+function transactionOf(
+  statements: readonly Statement[],
+  prepared: Prepared,
+  resolve: () => void,
+  reject: (error: Error) => void,
+): pg.Submittable {
+  const unknown = new Set(statements.map(({ name }) => name).filter((name) => !prepared.known.has(name)));
+  const transaction = {
+    submit: (connection: unknown) => send(statements, new Set(unknown), prepared, connection as Wire),
+    handleError: (error: Error) => {
+      for (const name of unknown) prepared.doubtful.add(name);
+      reject(error);
+    },
+    handleReadyForQuery: () => {
+      for (const name of unknown) {
+        prepared.known.add(name);
+        prepared.doubtful.delete(name);
+      }
+      resolve();
+    },
+    handleDataRow: () => undefined,
+    handleCommandComplete: () => undefined,
+    handleEmptyQuery: () => undefined,
+  };
+  return transaction;
 }
 
-/** All statements leave in one write: the driver alone would make one of each, and wake the server as often. */
-function sendAtOnce(client: pg.Client, statements: readonly Statement[]): readonly Promise<pg.QueryResult>[] {
-  const { stream } = (client as unknown as { connection: { stream: Writable } }).connection;
+/** All messages leave in one write: the driver alone would make one of each, and wake the server as often. */
+function send(statements: readonly Statement[], unknown: Set<string>, prepared: Prepared, connection: Wire): void {
+  const { stream } = connection;
   stream.cork();
   try {
-    return [
-      client.query('BEGIN'),
-      ...statements.map((s) => client.query({ name: s.name, text: s.text, values: s.values as unknown[] })),
-      client.query('COMMIT'),
-    ];
+    for (const { name, text, values } of statements) {
+      if (unknown.delete(name)) {
+        if (prepared.doubtful.has(name)) connection.close({ type: 'S', name });
+        connection.parse({ name, text });
+      }
+      writeBind(stream, name, values);
+      connection.execute({});
+    }
+    connection.sync();
   } finally {
     stream.uncork();
   }
+}
+
+const BIND = 'B'.charCodeAt(0);
+const NULL = Buffer.from([0xff, 0xff, 0xff, 0xff]);
+const TEXT = 0;
+const BINARY = 1;
+/** Results in text, of which nobody reads any. */
+const TEXT_RESULTS = Buffer.from([0, 0]);
+
+/**
+ * Bind of the unnamed portal, with parameters that are buffers handed on as they are: the driver's own would copy these
+ * hundreds of kilobytes three times. Format: https://www.postgresql.org/docs/18/protocol-message-formats.html
+ */
+function writeBind(stream: Writable, statement: string, values: readonly unknown[]): void {
+  const parameters = values.map((value) =>
+    value === null || value === undefined || Buffer.isBuffer(value) ? value : Buffer.from(String(value)),
+  );
+  const bytes = parameters.reduce<number>((sum, parameter) => sum + 4 + (parameter?.length ?? 0), 0);
+  const nameBytes = Buffer.byteLength(statement);
+  const head = Buffer.allocUnsafe(1 + 4 + 1 + nameBytes + 1 + 2 + 2 * values.length + 2);
+  head[0] = BIND;
+  head.writeInt32BE(head.length - 1 + bytes + TEXT_RESULTS.length, 1);
+  head[5] = 0;
+  let at = 6 + head.write(statement, 6);
+  head[at++] = 0;
+  at = head.writeInt16BE(values.length, at);
+  for (const value of values) at = head.writeInt16BE(Buffer.isBuffer(value) ? BINARY : TEXT, at);
+  head.writeInt16BE(values.length, at);
+  stream.write(head);
+  for (const parameter of parameters) {
+    if (parameter === null || parameter === undefined) {
+      stream.write(NULL);
+      continue;
+    }
+    const length = Buffer.allocUnsafe(4);
+    length.writeInt32BE(parameter.length);
+    stream.write(length);
+    stream.write(parameter);
+  }
+  stream.write(TEXT_RESULTS);
 }

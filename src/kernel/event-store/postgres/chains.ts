@@ -7,10 +7,10 @@ const TERMINATE_TIMEOUT_MS = 5000;
 
 /** Takes a chain that no live session writes, or starts a new one; it is this session's until the connection ends. */
 export async function claimChain(connection: PipelinedConnection): Promise<ChainEnd> {
-  const [rows] = await connection.transaction([
-    { name: 'claim_chain', text: `SELECT chain, position, encode(hash, 'hex') AS hash FROM claim_chain()`, values: [] },
-  ]);
-  return rows![0] as ChainEnd;
+  const [end] = await connection.query<ChainEnd>(
+    `SELECT chain, position, encode(hash, 'hex') AS hash FROM claim_chain()`,
+  );
+  return end!;
 }
 
 /** True when the chain holds the event with this link, at the position of `end`. */
