@@ -65,7 +65,17 @@ export function createKernel(
   const presence = createPresence(config, groups, tail, log, () => wakeCall.notify());
   const definitions = new Map(catalog.map((definition) => [definition.type, definition]));
   const consumer = (name: string, types: readonly string[], exclusive: boolean): Consumer =>
-    createConsumer({ ...config, name, member: config.instance, types, exclusive }, { store, groups, tail, topology });
+    createConsumer(
+      {
+        ...config,
+        name,
+        member: config.instance,
+        types,
+        exclusive,
+        maxInbox: exclusive ? config.projectionMaxInbox : config.maxInbox,
+      },
+      { store, groups, tail, topology },
+    );
   let poll: NodeJS.Timeout | undefined;
 
   return {
@@ -94,9 +104,11 @@ export function createKernel(
       const name = followerName(service.name);
       const types = [...new Set(service.projections.flatMap((projection) => projection.events))];
       const settings = {
-        maxBatch: config.maxInbox,
+        maxBatch: config.projectionMaxInbox,
         maxCachedRows: config.maxCachedRows,
         gatherMs: config.projectionGatherMs,
+        busyGatherMs: config.projectionBusyGatherMs,
+        busyEvents: config.projectionBusyEvents,
         heartbeatMs: config.heartbeatMs,
       };
       return createFollower(name, service.projections, settings, {

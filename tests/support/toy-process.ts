@@ -17,6 +17,7 @@ import { added, additionAsked, createToyService, type ToyFaults, toyTopology } f
 const SETTINGS: ProcessorSettings = {
   maxBatchMessages: 10,
   maxBatchRequests: 10,
+  minBatchAhead: 2,
   maxQueuedRequests: 1000,
   maxCachedStreams: 100,
   maxCachedRows: 100,
@@ -113,7 +114,7 @@ export async function startToyFollower(
   const follower = createFollower(
     'counters-projections',
     createToyService(options.faults).projections,
-    { maxBatch: 7, maxCachedRows: 100, gatherMs: 1, heartbeatMs: 20 },
+    { maxBatch: 7, maxCachedRows: 100, gatherMs: 1, busyGatherMs: 1, busyEvents: 1000, heartbeatMs: 20 },
     {
       store: options.store ?? backend.store,
       consumer: consumerOf(backend, options, tail, 'counters-projections', true),

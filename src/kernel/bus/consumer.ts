@@ -86,8 +86,8 @@ export function createConsumer(settings: ConsumerSettings, ports: Ports): Consum
   let ownedNames = new Set<string>();
   let saved: LogPosition = LOG_START;
   let view: GroupView | undefined;
-  /** True while events are taken and not confirmed: they count as lag. */
-  let unconfirmed = false;
+  /** How far the log is handled once everything taken is: until that is confirmed, it counts as lag. */
+  let taken: LogPosition = LOG_START;
   let behind = true;
   let fetching = false;
   let woken = false;
@@ -113,7 +113,7 @@ export function createConsumer(settings: ConsumerSettings, ports: Ports): Consum
     ownership = next;
     ownedNames = new Set(next.owned.map(partitionName));
     saved = next.progress.cursor;
-    unconfirmed = false;
+    taken = saved;
     inbox.reset(next.progress.cursor);
     behind = true;
   };
@@ -189,18 +189,17 @@ export function createConsumer(settings: ConsumerSettings, ports: Ports): Consum
       await join();
     },
     take: (max) => {
-      const taken = inbox.take(max);
-      if (taken === undefined) return undefined;
+      const next = inbox.take(max);
+      if (next === undefined) return undefined;
       const { owned, progress } = ownership;
       const allOurs = owned.length === partitions.length && Object.keys(progress.ahead).length === 0;
-      const events = allOurs ? taken.events : taken.events.filter(isOurs);
-      if (events.length > 0) unconfirmed = true;
-      return { events, progress: progressAt(taken.position) };
+      const events = allOurs ? next.events : next.events.filter(isOurs);
+      if (events.length > 0) taken = next.position;
+      return { events, progress: progressAt(next.position) };
     },
     confirm: (progress) => {
       const value = progress.value as MemberProgress;
       saved = value.cursor;
-      unconfirmed = false;
       ownership = { ...ownership, progress: value };
     },
     rewind: async (membershipLost) => {
@@ -237,7 +236,9 @@ export function createConsumer(settings: ConsumerSettings, ports: Ports): Consum
     },
     placeOf: (event) => placeOf(topology, event),
     lag: async () =>
-      ownership.owned.length === 0 ? 0 : distance(unconfirmed ? saved : inbox.position, await store.head()),
+      ownership.owned.length === 0
+        ? 0
+        : distance(distance(saved, taken) > 0 ? saved : inbox.position, await store.head()),
     get owned() {
       return ownership.owned;
     },

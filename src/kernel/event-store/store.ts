@@ -131,6 +131,11 @@ export interface Writer {
    */
   commit(batch: Commit): Promise<Committed>;
   /**
+   * While a commit is under way: this batch is handed in next if that succeeds, so what needs no answer can be done now.
+   * Nothing of it takes effect.
+   */
+  announce?(batch: Commit): void;
+  /**
    * After an UnavailableError: resolves once the store is back and nothing of the failed commit is still under way, so
    * that what is read from then on is final. @throws UnavailableError when it is not back yet
    */

@@ -21,7 +21,14 @@ import type { InlineProjections } from './inline.ts';
 import type { Failure, Item, MessageItem, RequestItem, Settlement } from './items.ts';
 import type { Retries } from './retries.ts';
 import type { Reaction, ServiceDefinition } from './service.ts';
-import { keyOf, type StateCache } from './states.ts';
+import { keyOf, type StateCache, type StreamState } from './states.ts';
+
+/** A batch that is being committed, as the next one needs it, which is decided meanwhile on what it leads to. */
+export interface BatchBefore {
+  readonly prepared: PreparedBatch;
+  /** Ends with the commit, whatever becomes of it. */
+  readonly ended: Promise<unknown>;
+}
 
 /** What one batch needs of its processor. */
 export interface BatchPorts {
@@ -41,6 +48,8 @@ export interface BatchPorts {
   readonly snapshotEvery: number;
   /** Messages that the store refused when they stood alone, by event id: their failure is what remains to be noted. */
   readonly poisoned: Map<string, Error>;
+  /** The batch that is being committed; the one decided here is void unless that succeeds. */
+  readonly before?: BatchBefore;
 }
 
 /** A batch that is decided, and what to do once it is committed. */
@@ -53,8 +62,10 @@ export interface PreparedBatch {
   readonly consumed: readonly RecordedEvent[];
   /** The streams whose states it was decided on. */
   readonly touched: readonly StreamRef[];
+  /** The state that a stream has after the batch; undefined when the batch does not change it. */
+  stateAfter(ref: StreamRef): StreamState | undefined;
   /** Applies the outcome to memory, and answers the requests. */
-  settle(committed: Committed | undefined): void;
+  settle(place: Committed | undefined): void;
 }
 
 interface Planned {
@@ -80,7 +91,7 @@ export async function prepareBatch(
   const requests = items.filter((item) => item.kind === 'request');
   const answers = await findAnswers(requests, ports.store);
   await loadStates(planned, requests, decision, again, ports);
-  const earlier = await lookBack(planned, ports.store);
+  const earlier = await lookBack(planned, ports);
 
   const parked: { readonly item: MessageItem; readonly place: Place; readonly until: number }[] = [];
   const handled: MessageItem[] = [];
@@ -105,8 +116,9 @@ export async function prepareBatch(
   const newAnswers: StoredAnswer[] = [];
   const settlements = requests.map((item) => decideRequest(item, decision, answers, newAnswers));
   const consumed = handled.map((item) => item.event);
-  const writes = await ports.inline.writesFor(
+  const { rows, sums, committed } = await ports.inline.writesFor(
     consumed.length === 0 ? decision.events : [...consumed, ...decision.events],
+    ports.before !== undefined,
   );
 
   const described = failures.map((failure) => ({ failed: describe(failure, ports), error: failure.error }));
@@ -120,7 +132,8 @@ export async function prepareBatch(
     ...(seen.length > 0 && { seen }),
     answers: newAnswers,
     snapshots: decision.snapshots(ports.snapshotEvery),
-    ...writes,
+    rows,
+    sums,
     ...(progress !== undefined && { progress }),
     ...(failureWrites !== undefined && { failures: failureWrites }),
   };
@@ -133,11 +146,10 @@ export async function prepareBatch(
     failures: described,
     consumed,
     touched: decision.touched(),
-    settle: (committed) => {
-      if (committed !== undefined) {
-        for (const state of decision.outcome(committed.month)) ports.states.set(state);
-        ports.inline.committed();
-      }
+    stateAfter: decision.outcomeOf,
+    settle: (place) => {
+      committed();
+      if (place !== undefined) for (const state of decision.outcome(place.month)) ports.states.set(state);
       for (const failed of failureWrites?.failed ?? []) {
         ports.poisoned.delete(failed.eventId);
         noteFailure(failed, ports.retries);
@@ -200,7 +212,8 @@ async function loadStates(
   const missing = new Map<string, StreamRef>();
   const enter = (ref: StreamRef, fresh: boolean | undefined): void => {
     if (decision.has(ref)) return;
-    const known = fresh && !again ? ports.states.fresh(ref) : ports.states.get(ref);
+    const known =
+      ports.before?.prepared.stateAfter(ref) ?? (fresh && !again ? ports.states.fresh(ref) : ports.states.get(ref));
     if (known === undefined) missing.set(keyOf(ref), ref);
     else decision.enter(known);
   };
@@ -215,11 +228,15 @@ async function loadStates(
 const LOOK_BACK_PAGE = 500;
 
 /** For reactions that may repeat a request: what their stream did about it since then. */
-async function lookBack(planned: readonly Planned[], store: Store): Promise<ReadonlyMap<Reaction, RecordedEvent>> {
+async function lookBack(
+  planned: readonly Planned[],
+  { store, before }: BatchPorts,
+): Promise<ReadonlyMap<Reaction, RecordedEvent>> {
   const found = new Map<Reaction, RecordedEvent>();
   for (const { reactions } of planned) {
     for (const reaction of reactions) {
       if (reaction.lookBack === undefined) continue;
+      await before?.ended;
       const match = await findBackwards({ type: reaction.aggregate, id: reaction.id }, reaction.lookBack, store);
       if (match !== undefined) found.set(reaction, match);
     }

@@ -47,6 +47,8 @@ export interface BatchDecision {
   snapshots(every: number): readonly Snapshot[];
   /** The states after the batch, once it is committed into `month`. */
   outcome(month: number): readonly StreamState[];
+  /** The same for one stream before the commit; undefined when the batch does not change it. */
+  outcomeOf(ref: StreamRef): StreamState | undefined;
 }
 
 interface Ports {
@@ -160,15 +162,18 @@ export function createBatchDecision({ clock, ids, definitions }: Ports): BatchDe
       }
       return snapshots;
     },
-    outcome: (month) =>
-      changed().map(({ before, state, events: added }) => ({
-        ref: before.ref,
-        decider: before.decider,
-        state,
-        position: before.position + added.length,
-        lastMonth: month,
-      })),
+    outcome: (month) => changed().map((entry) => stateAfter(entry, month)),
+    outcomeOf: (ref) => {
+      const entry = find(ref.type, ref.id);
+      // Where the batch will be stored is not known yet. The month of the events before it is never later, so that
+      // whoever goes on from it has its position looked up rather than taken for proven.
+      return entry === undefined || entry.events.length === 0 ? undefined : stateAfter(entry, entry.before.lastMonth);
+    },
   };
+}
+
+function stateAfter({ before, state, events }: Entry, lastMonth: number | undefined): StreamState {
+  return { ref: before.ref, decider: before.decider, state, position: before.position + events.length, lastMonth };
 }
 
 function compareRefs(a: StreamRef, b: StreamRef): number {

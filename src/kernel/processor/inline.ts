@@ -16,16 +16,25 @@ interface Touched {
   readonly events: RecordedEvent[];
 }
 
+/** What the events of one batch write. */
+export interface InlineWrites {
+  readonly rows: readonly RowWrites[];
+  readonly sums: readonly SumWrites[];
+  /** To be called once it is committed. */
+  committed(): void;
+}
+
 /** The read models that are written in the transaction of the batch. */
 export interface InlineProjections {
-  /** Row and sum writes for the events of one batch, in order. */
-  writesFor(
-    events: readonly RecordedEvent[],
-  ): Promise<{ readonly rows: readonly RowWrites[]; readonly sums: readonly SumWrites[] }>;
-  /** What `writesFor` gave was committed. */
-  committed(): void;
+  /**
+   * Row and sum writes for the events of one batch, in order.
+   * @param ahead true when the batch before this one is not committed yet: its rows are what this one goes on from
+   */
+  writesFor(events: readonly RecordedEvent[], ahead?: boolean): Promise<InlineWrites>;
   clear(): void;
 }
+
+type RowsByName = ReadonlyMap<string, CachedRow>;
 
 /** @param maxRows how many rows of each read model are kept in memory at most */
 export function createInlineProjections(
@@ -36,41 +45,62 @@ export function createInlineProjections(
   const rowProjections = projections.filter((projection) => projection.kind === 'rows');
   const sumProjections = projections.filter((projection) => projection.kind === 'sums');
   const caches = new Map(rowProjections.map((p) => [p, new LRUCache<string, CachedRow>({ max: maxRows })]));
-  let pending: (() => void)[] = [];
+  /** What batches write that are not committed yet, the latest last. */
+  let uncommitted: Map<RowProjection, RowsByName>[] = [];
 
-  const rowWrites = async (projection: RowProjection, events: readonly RecordedEvent[]): Promise<RowWrites> => {
-    const cache = caches.get(projection)!;
+  const find = (projection: RowProjection, name: string): CachedRow | undefined =>
+    uncommitted
+      .findLast((rows) => rows.get(projection)?.has(name))
+      ?.get(projection)
+      ?.get(name) ?? caches.get(projection)!.get(name);
+
+  const fold = async (projection: RowProjection, events: readonly RecordedEvent[]): Promise<RowsByName> => {
     const touched = groupByKey(projection, events);
-    const found = await presentRows(projection, touched, cache, store);
-    const rows: Row[] = [];
+    const found = await presentRows(projection, touched, (name) => find(projection, name), store);
+    const rows = new Map<string, CachedRow>();
     for (const [name, { events: own }] of touched) {
       let row = found.get(name);
       for (const event of own) row = projection.evolve(row, event);
-      rows.push(row!);
       const last = own.at(-1)!;
-      const entry = { row: row!, stream: streamOf(last), position: last.streamPosition };
-      if (projection.settled?.(row!)) pending.push(() => cache.delete(name));
-      else pending.push(() => cache.set(name, entry));
+      rows.set(name, { row: row!, stream: streamOf(last), position: last.streamPosition });
     }
-    return { table: projection.table, rows };
+    return rows;
+  };
+
+  const keep = (batch: ReadonlyMap<RowProjection, RowsByName>): void => {
+    for (const [projection, rows] of batch) {
+      const cache = caches.get(projection)!;
+      for (const [name, entry] of rows) {
+        if (projection.settled?.(entry.row)) cache.delete(name);
+        else cache.set(name, entry);
+      }
+    }
   };
 
   return {
-    writesFor: async (events) => {
-      pending = [];
-      const rows: RowWrites[] = [];
+    writesFor: async (events, ahead = false) => {
+      if (!ahead) uncommitted = [];
+      const batch = new Map<RowProjection, RowsByName>();
       for (const projection of rowProjections) {
         const own = events.filter((event) => projection.events.includes(event.type));
-        if (own.length > 0) rows.push(await rowWrites(projection, own));
+        if (own.length > 0) batch.set(projection, await fold(projection, own));
       }
-      const sums = sumProjections.map((projection) => sumWrites(projection, events));
-      return { rows, sums };
-    },
-    committed: () => {
-      for (const apply of pending) apply();
-      pending = [];
+      uncommitted.push(batch);
+      const rows = [...batch].map(([{ table }, byName]) => ({
+        table,
+        rows: Array.from(byName.values(), (entry) => entry.row),
+      }));
+      return {
+        rows,
+        sums: sumProjections.map((projection) => sumWrites(projection, events)),
+        committed: () => {
+          keep(batch);
+          uncommitted = uncommitted.filter((other) => other !== batch);
+        },
+      };
     },
     clear: () => {
+      uncommitted = [];
       for (const cache of caches.values()) cache.clear();
     },
   };
@@ -93,7 +123,7 @@ export function groupByKey(projection: RowProjection, events: readonly RecordedE
 async function presentRows(
   projection: RowProjection,
   touched: ReadonlyMap<string, Touched>,
-  cache: LRUCache<string, CachedRow>,
+  known: (name: string) => CachedRow | undefined,
   store: Pick<Store, 'loadRows'>,
 ): Promise<ReadonlyMap<string, Row>> {
   const found = new Map<string, Row>();
@@ -101,7 +131,7 @@ async function presentRows(
   for (const [name, { key, events }] of touched) {
     const first = events[0]!;
     if (projection.startsRow(first)) continue;
-    const cached = cache.get(name);
+    const cached = known(name);
     if (cached !== undefined && cached.stream === streamOf(first) && cached.position === first.streamPosition - 1) {
       found.set(name, cached.row);
     } else missing.push(key);

@@ -19,6 +19,8 @@ import { createStateCache } from './states.ts';
 export interface ProcessorSettings {
   readonly maxBatchMessages: number;
   readonly maxBatchRequests: number;
+  /** So many items must wait for a batch to be decided while the one before it commits; fewer wait for more. */
+  readonly minBatchAhead: number;
   /** Requests that wait at most; beyond, they are told to come back later. */
   readonly maxQueuedRequests: number;
   readonly maxCachedStreams: number;
@@ -74,6 +76,22 @@ export interface Processor extends Executor {
   refreshRetries(): void;
 }
 
+/** A batch that is decided and not handed in. */
+interface Decided {
+  readonly items: readonly Item[];
+  readonly progress: Progress | undefined;
+  readonly started: number;
+  readonly prepared: PreparedBatch;
+}
+
+/** A batch that is being committed. */
+interface Underway extends Decided {
+  readonly committed: Promise<Committed | undefined>;
+  /** Ends with `committed`, whatever becomes of it. */
+  readonly ended: Promise<void>;
+  over?: boolean;
+}
+
 const MAX_CONFLICTS = 50;
 const RECOVERY_PAUSE_MS = 200;
 
@@ -81,6 +99,8 @@ const RECOVERY_PAUSE_MS = 200;
  * The batch loop of one service. While one batch commits, the next gathers; when idle, a batch of one leaves at once.
  *
  *   gather → decide → commit → settle → gather …
+ *     under load: the next batch is decided on what the one under way leads to, and handed in once that is committed;
+ *     when it is not, what was decided on it is thrown away
  *     conflict: forget the states, load, decide again
  *     data refused, a defect: hand the items out one by one, until the culprit stands alone; it fails, the others go on
  *     unavailable: requests are told so, messages stay in the log; wait, forget everything, go on from the saved progress
@@ -109,6 +129,7 @@ export function createProcessor(
   };
   const queue = createRequestQueue(settings.maxQueuedRequests, clock, () => wake());
   let writer: Writer;
+  let underway: Underway | undefined;
   let available = false;
   let stopping = false;
   let oneByOne = 0;
@@ -123,10 +144,11 @@ export function createProcessor(
   const hasWork = (): boolean => queue.length > 0 || hasMessages() || consumer.needsCare || refreshDue;
 
   const waitForWork = async (): Promise<void> => {
-    if (hasWork() || stopping) return;
-    await new Promise<void>((resolve) => {
-      wake = resolve;
-    });
+    while (underway === undefined ? !hasWork() && !stopping : !underway.over && !isWorthAhead()) {
+      await new Promise<void>((resolve) => {
+        wake = resolve;
+      });
+    }
   };
 
   const gather = (): { items: Item[]; progress: Progress | undefined } => {
@@ -150,26 +172,62 @@ export function createProcessor(
     shared = !tail.alone;
   };
 
-  const commitPrepared = async (prepared: PreparedBatch): Promise<Committed> => {
-    try {
-      return await writer.commit(prepared.commit);
-    } catch (cause) {
+  /**
+   * Decides a batch: on what is committed, or on what the batch under way leads to.
+   * @param again true after a conflict
+   */
+  const decide = async (items: readonly Item[], progress: Progress | undefined, again: boolean): Promise<Decided> => {
+    const started = performance.now();
+    if (underway === undefined) forgetWhatOthersChange();
+    const before = underway && { before: { prepared: underway.prepared, ended: underway.ended } };
+    return {
+      items,
+      progress,
+      started,
+      prepared: await prepareBatch(items, progress, again, { ...batchPorts, ...before }),
+    };
+  };
+
+  const commit = (batch: Decided): Underway => {
+    const committed = batch.prepared.empty ? Promise.resolve(undefined) : writer.commit(batch.prepared.commit);
+    const ended = committed.then(
+      () => undefined,
+      () => undefined,
+    );
+    return { ...batch, committed, ended };
+  };
+
+  /** Waits for the commit and makes known what it did. */
+  const finish = async ({ items, progress, started, prepared, committed: underWay }: Underway): Promise<void> => {
+    const committed = await underWay.catch((cause) => {
       for (const ref of prepared.touched) states.delete(ref);
       throw cause;
+    });
+    if (progress !== undefined) consumer.confirm(progress);
+    if (committed !== undefined) makeKnown(prepared, committed);
+    prepared.settle(committed);
+    reportFailures(prepared);
+    const requests = items.reduce((count, item) => count + (item.kind === 'request' ? 1 : 0), 0);
+    observer.batch({
+      service: service.name,
+      messages: items.length - requests,
+      requests,
+      events: committed?.events.length ?? 0,
+      ms: performance.now() - started,
+    });
+  };
+
+  /** Whoever listens may fail: the batch is committed all the same. */
+  const makeKnown = (prepared: PreparedBatch, committed: Committed): void => {
+    try {
+      tail.publish(committed);
+      ports.onCommitted?.([...prepared.consumed, ...committed.events]);
+    } catch (cause) {
+      log.error({ service: service.name, error: toError(cause) }, 'a listener to what is committed failed');
     }
   };
 
-  const commitBatch = async (items: readonly Item[], progress: Progress | undefined, again: boolean): Promise<void> => {
-    const started = performance.now();
-    forgetWhatOthersChange();
-    const prepared = await prepareBatch(items, progress, again, batchPorts);
-    const committed = prepared.empty ? undefined : await commitPrepared(prepared);
-    if (progress !== undefined) consumer.confirm(progress);
-    if (committed !== undefined) {
-      tail.publish(committed);
-      ports.onCommitted?.([...prepared.consumed, ...committed.events]);
-    }
-    prepared.settle(committed);
+  const reportFailures = (prepared: PreparedBatch): void => {
     for (const { failed, error } of prepared.failures) {
       const dead = failed.retryAt === undefined;
       observer.failure({ service: service.name, topic: failed.topic, dead });
@@ -183,21 +241,16 @@ export function createProcessor(
       if (dead) log.error(fields, `message went to ${failed.dlqTopic}; see caudal dlq show`);
       else log.warn(fields, 'message could not be handled and will be tried again');
     }
-    const requests = items.reduce((count, item) => count + (item.kind === 'request' ? 1 : 0), 0);
-    observer.batch({
-      service: service.name,
-      messages: items.length - requests,
-      requests,
-      events: committed?.events.length ?? 0,
-      ms: performance.now() - started,
-    });
   };
 
-  /** Commits the items, loading states anew after each conflict. Data errors of a lone message become its failure. */
-  const handle = async (items: readonly Item[], progress: Progress | undefined): Promise<void> => {
-    for (let conflicts = 0; ; conflicts++) {
+  /**
+   * Commits the items, loading states anew after each conflict. Data errors of a lone message become its failure.
+   * @param conflicts how many there were already
+   */
+  const handle = async (items: readonly Item[], progress: Progress | undefined, conflicts = 0): Promise<void> => {
+    for (; ; conflicts++) {
       try {
-        return await commitBatch(items, progress, conflicts > 0);
+        return await finish(commit(await decide(items, progress, conflicts > 0)));
       } catch (cause) {
         if (!(cause instanceof ConflictError)) throw cause;
         observer.conflict(service.name);
@@ -206,6 +259,31 @@ export function createProcessor(
       }
     }
   };
+
+  /**
+   * Waits for the batch under way. @returns whether it is as it was decided: if not, what was decided on it is void
+   * @throws what became of it
+   */
+  const finishUnderway = async (batch: Underway): Promise<boolean> => {
+    try {
+      await finish(batch);
+      return true;
+    } catch (cause) {
+      if (!(cause instanceof ConflictError)) throw cause;
+      observer.conflict(service.name);
+      underway = undefined;
+      await handle(batch.items, batch.progress, 1);
+      return false;
+    } finally {
+      underway = undefined;
+    }
+  };
+
+  /** Nothing out of the ordinary goes on: the next batch may be decided before this one is committed. */
+  const isPlain = (): boolean =>
+    oneByOne === 0 && tail.alone && !shared && retries.isEmpty && !consumer.needsCare && !refreshDue && !stopping;
+
+  const isWorthAhead = (): boolean => isPlain() && queue.length + consumer.pending >= settings.minBatchAhead;
 
   const requestsOf = (items: readonly Item[]): readonly RequestItem[] =>
     items.filter((item) => item.kind === 'request');
@@ -281,19 +359,67 @@ export function createProcessor(
   };
 
   const step = async (): Promise<void> => {
+    if (underway !== undefined)
+      return underway.over || !isWorthAhead() ? concludeUnderway(underway) : decideAhead(underway);
     let items: Item[] = [];
     try {
-      if (refreshDue) {
-        refreshDue = false;
-        await retries.refresh();
-      }
-      if (consumer.needsCare) await maintain();
+      await care();
       const gathered = gather();
       items = gathered.items;
-      if (items.length > 0) await handle(items, gathered.progress);
-      else await saveIdleProgress();
+      if (items.length === 0) await saveIdleProgress();
+      else if (isPlain()) start(await decide(items, gathered.progress, false));
+      else await handle(items, gathered.progress);
       if (items.length > 0 && oneByOne > 0) oneByOne -= 1;
       else if (!hasMessages()) oneByOne = 0;
+    } catch (cause) {
+      await recover(items, cause);
+    }
+  };
+
+  const care = async (): Promise<void> => {
+    if (refreshDue) {
+      refreshDue = false;
+      await retries.refresh();
+    }
+    if (consumer.needsCare) await maintain();
+  };
+
+  /** Commits in the background: the next batch may be gathered, and decided, meanwhile. */
+  const start = (batch: Decided): void => {
+    const started = commit(batch);
+    underway = started;
+    void started.ended.then(() => {
+      started.over = true;
+      wake();
+    });
+  };
+
+  const concludeUnderway = async (batch: Underway): Promise<void> => {
+    try {
+      await finishUnderway(batch);
+    } catch (cause) {
+      await recover(batch.items, cause);
+    }
+  };
+
+  /** Decides the next batch on what the one under way leads to, and hands it in when that is committed. */
+  const decideAhead = async (before: Underway): Promise<void> => {
+    const { items, progress } = gather();
+    if (items.length === 0) return concludeUnderway(before);
+    // An error may be due to the batch under way: decided anew, it shows again or not.
+    const next = await decide(items, progress, false).catch(() => undefined);
+    if (next !== undefined) writer.announce?.(next.prepared.commit);
+    let sound = false;
+    try {
+      sound = await finishUnderway(before);
+    } catch (cause) {
+      queue.putBack(requestsOf(items));
+      return recover(before.items, cause);
+    }
+    try {
+      // What failed blocks what follows of its key, which shows once it is settled: nothing is decided ahead of that.
+      if (next === undefined || !sound || next.prepared.failures.length > 0) await handle(items, progress);
+      else start(next);
     } catch (cause) {
       await recover(items, cause);
     }
@@ -307,7 +433,7 @@ export function createProcessor(
   };
 
   const run = async (): Promise<void> => {
-    while (!stopping || queue.length > 0) {
+    while (!stopping || queue.length > 0 || underway !== undefined) {
       await waitForWork();
       await step();
     }

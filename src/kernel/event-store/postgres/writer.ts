@@ -1,6 +1,6 @@
 import type { Clock } from '../../core/clock.ts';
 import { ConflictError, UnavailableError } from '../../core/errors.ts';
-import { openPipelinedConnection, type PipelinedConnection } from '../../postgres/pipeline.ts';
+import { openPipelinedConnection, type PipelinedConnection, type Statement } from '../../postgres/pipeline.ts';
 import type { Sql } from '../../postgres/sql.ts';
 import { isMissingPartition, RAISED, sqlStateOf } from '../../postgres/sqlstate.ts';
 import { CHAIN_START } from '../hash-chain.ts';
@@ -27,6 +27,15 @@ const COMMIT_TIMEOUT_MS = 30_000;
 /** What a commit without events leads to. */
 const NO_CHAIN: ChainEnd = { chain: 0, position: 0, hash: CHAIN_START };
 
+/** A batch sealed for a place in the chain, and what appends it there. */
+interface Sealed {
+  readonly commit: Commit;
+  readonly from: ChainEnd;
+  readonly month: number;
+  readonly batch: SealedBatch;
+  readonly statements: readonly Statement[];
+}
+
 interface Session {
   readonly connection: PipelinedConnection;
   /** Undefined until the first commit that needs a chain: a writer that only saves progress uses none up. */
@@ -42,6 +51,9 @@ export function createWriter(settings: WriterSettings, sql: Sql, clock: Clock): 
   let session: Session | undefined;
   let month = 0;
   let lostPid: number | undefined;
+  /** Where the chain ends once the commit under way is in. */
+  let expectedEnd: ChainEnd | undefined;
+  let announced: Sealed | undefined;
 
   const open = async (): Promise<Session> => {
     if (session !== undefined && !session.connection.broken) return session;
@@ -73,24 +85,32 @@ export function createWriter(settings: WriterSettings, sql: Sql, clock: Clock): 
     month = await enterMonth(sql, wanted);
   };
 
-  const send = async (batch: Commit): Promise<Committed> => {
-    const current = await open();
-    const now = clock.now();
-    if (batch.appends.length > 0) await enter(now);
-    if (needsChain(batch)) current.end ??= await claimChain(current.connection);
-    const from = current.end ?? NO_CHAIN;
-    const sealed = seal(batch.appends, from, Math.max(now, monthStart(month)));
-    const appends = sealed.events.length === 0 ? [] : appendStatements(batch.appends, sealed, from, month);
-    const { seen = [] } = batch;
+  const sealAt = (commit: Commit, from: ChainEnd): Sealed => {
+    const batch = seal(commit.appends, from, Math.max(clock.now(), monthStart(month)));
+    const appends = batch.events.length === 0 ? [] : appendStatements(commit.appends, batch, from, month);
+    const { seen = [] } = commit;
     const checks = seen.length === 0 ? [] : [checkStatement(seen)];
-    const statements = [...checks, ...appends, ...sideStatements(batch, from.chain)];
+    return { commit, from, month, batch, statements: [...checks, ...appends, ...sideStatements(commit, from.chain)] };
+  };
+
+  const send = async (commit: Commit): Promise<Committed> => {
+    const current = await open();
+    if (commit.appends.length > 0) await enter(clock.now());
+    if (needsChain(commit)) current.end ??= await claimChain(current.connection);
+    const from = current.end ?? NO_CHAIN;
+    const fits = announced?.commit === commit && announced.from === from && announced.month === month;
+    const sealed = fits ? announced! : sealAt(commit, from);
+    announced = undefined;
+    expectedEnd = current.end && sealed.batch.end;
     try {
-      if (statements.length > 0) await current.connection.transaction(statements);
+      if (sealed.statements.length > 0) await current.connection.transaction(sealed.statements);
     } catch (cause) {
-      return recover(cause, batch, sealed);
+      return recover(cause, commit, sealed.batch);
+    } finally {
+      expectedEnd = undefined;
     }
-    if (current.end !== undefined) current.end = sealed.end;
-    return { chain: from.chain, events: sealed.events, month };
+    if (current.end !== undefined) current.end = sealed.batch.end;
+    return { chain: from.chain, events: sealed.batch.events, month };
   };
 
   /** Mends what concerns only the writer and sends again; else the error is the caller's. */
@@ -135,6 +155,9 @@ export function createWriter(settings: WriterSettings, sql: Sql, clock: Clock): 
       if (batch.appends.some((append) => append.events.length === 0))
         throw new ConflictError('an append without events');
       return send(batch);
+    },
+    announce: (batch) => {
+      if (expectedEnd !== undefined) announced = sealAt(batch, expectedEnd);
     },
     recover: async () => {
       await open();
