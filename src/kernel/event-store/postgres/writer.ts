@@ -1,10 +1,11 @@
 import type { Clock } from '../../core/clock.ts';
 import { ConflictError, UnavailableError } from '../../core/errors.ts';
+import type { RecordedEvent } from '../../core/event.ts';
 import { openPipelinedConnection, type PipelinedConnection, type Statement } from '../../postgres/pipeline.ts';
 import type { Sql } from '../../postgres/sql.ts';
 import { isMissingPartition, RAISED, sqlStateOf } from '../../postgres/sqlstate.ts';
 import { CHAIN_START } from '../hash-chain.ts';
-import { type ChainEnd, type SealedBatch, seal } from '../seal.ts';
+import { type ChainEnd, seal } from '../seal.ts';
 import type { Commit, Committed, Writer } from '../store.ts';
 import { monthOf } from '../store.ts';
 import { appendStatements, checkStatement } from './append.ts';
@@ -32,7 +33,8 @@ interface Sealed {
   readonly commit: Commit;
   readonly from: ChainEnd;
   readonly month: number;
-  readonly batch: SealedBatch;
+  readonly events: readonly RecordedEvent[];
+  readonly end: ChainEnd;
   readonly statements: readonly Statement[];
 }
 
@@ -90,7 +92,9 @@ export function createWriter(settings: WriterSettings, sql: Sql, clock: Clock): 
     const appends = batch.events.length === 0 ? [] : appendStatements(commit.appends, batch, from, month);
     const { seen = [] } = commit;
     const checks = seen.length === 0 ? [] : [checkStatement(seen)];
-    return { commit, from, month, batch, statements: [...checks, ...appends, ...sideStatements(commit, from.chain)] };
+    const statements = [...checks, ...appends, ...sideStatements(commit, from.chain)];
+    // The texts stand in the statements now; held on to, they would outlive several collections of garbage.
+    return { commit, from, month, events: batch.events, end: batch.end, statements };
   };
 
   const send = async (commit: Commit): Promise<Committed> => {
@@ -101,20 +105,20 @@ export function createWriter(settings: WriterSettings, sql: Sql, clock: Clock): 
     const fits = announced?.commit === commit && announced.from === from && announced.month === month;
     const sealed = fits ? announced! : sealAt(commit, from);
     announced = undefined;
-    expectedEnd = current.end && sealed.batch.end;
+    expectedEnd = current.end && sealed.end;
     try {
       if (sealed.statements.length > 0) await current.connection.transaction(sealed.statements);
     } catch (cause) {
-      return recover(cause, commit, sealed.batch);
+      return recover(cause, commit, sealed);
     } finally {
       expectedEnd = undefined;
     }
-    if (current.end !== undefined) current.end = sealed.batch.end;
-    return { chain: from.chain, events: sealed.batch.events, month };
+    if (current.end !== undefined) current.end = sealed.end;
+    return { chain: from.chain, events: sealed.events, month };
   };
 
   /** Mends what concerns only the writer and sends again; else the error is the caller's. */
-  const recover = async (cause: unknown, batch: Commit, sealed: SealedBatch): Promise<Committed> => {
+  const recover = async (cause: unknown, batch: Commit, sealed: Sealed): Promise<Committed> => {
     const state = sqlStateOf((cause as Error).cause);
     if (state === RAISED.monthClosed) {
       month = await currentMonth(sql);
