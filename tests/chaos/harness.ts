@@ -14,11 +14,12 @@ const POLL_MS = 50;
 
 /**
  * What differs from a user's settings, so that twenty kills fit into minutes: a process that died is taken for dead, a
- * call that hangs for lost, and a gateway for mended, sooner.
+ * call that hangs for lost, and a gateway for mended, sooner; and batches are decided ahead although there are few requests.
  */
 const SETTINGS = {
   LOG_LEVEL: 'info',
   BUS_HEARTBEAT_MS: '300',
+  BATCH_AHEAD_MIN: '2',
   BUS_LEASE_MS: '1500',
   GATEWAY_DEADLINE_MS: '500',
   GATEWAY_BREAKER_OPEN_MS: '1000',

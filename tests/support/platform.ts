@@ -59,7 +59,15 @@ export interface Platform {
  */
 export async function startPlatform(settings: Settings = {}): Promise<Platform> {
   const dataDir = await temporaryDataFolder();
-  const env = { PATH: process.env.PATH ?? '', CAUDAL_DATA: dataDir, PORT: '0', SIMULATOR_PORT: '0', ...settings };
+  // Two requests at once are load enough for batches to be decided ahead.
+  const env = {
+    PATH: process.env.PATH ?? '',
+    CAUDAL_DATA: dataDir,
+    PORT: '0',
+    SIMULATOR_PORT: '0',
+    BATCH_AHEAD_MIN: '1',
+    ...settings,
+  };
   const servers: Server[] = [];
   after(async () => {
     for (const server of [...servers]) await stop(server);
