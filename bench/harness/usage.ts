@@ -18,13 +18,16 @@ interface ProcessStat {
   readonly ended: number;
 }
 
-/** Reads what the process has used so far. */
-export function usageOf(pid: number): Usage | undefined {
+/**
+ * Reads what the process has used so far.
+ * @param except a child that is not counted, nor what became of its own children
+ */
+export function usageOf(pid: number, except?: number): Usage | undefined {
   const process = statOf(pid);
   if (process === undefined) return undefined;
   let children = process.ended;
   for (const entry of readdirSync('/proc')) {
-    const child = /^\d+$/.test(entry) ? statOf(Number(entry)) : undefined;
+    const child = /^\d+$/.test(entry) && Number(entry) !== except ? statOf(Number(entry)) : undefined;
     if (child?.parent === pid) children += child.own + child.ended;
   }
   return { own: process.own, children };

@@ -162,7 +162,7 @@ interface AllUsage {
 }
 
 function allUsage(server: BenchServer, load: RunningLoad): AllUsage {
-  return { server: usageOf(server.pid), postgres: usageOf(server.postgresPid), load: usageOf(load.pid) };
+  return { server: usageOf(server.pid, server.postgresPid), postgres: usageOf(server.postgresPid), load: usageOf(load.pid) };
 }
 
 function coresBetween(before: AllUsage, after: AllUsage, seconds: number): Cores | undefined {
