@@ -68,6 +68,7 @@ export const SETTINGS = {
     'config/fraud-rules.json',
     'the rules of the fraud check; read again when it changes',
   ),
+  ratesFile: optional('RATES_FILE', 'exchange rates that GET /rates shows, a JSON file; none when not set'),
   gatewayUrl: optional('GATEWAY_URL', 'the card gateway simulator to use; started here when not set'),
   webhookSecret: optional(
     'GATEWAY_WEBHOOK_SECRET',
@@ -133,6 +134,10 @@ export const SETTINGS = {
     'how long no call is made after 5 failed ones in a row; then one is let through',
   ),
   gatewayConcurrency: integer('GATEWAY_CONCURRENCY', 256, 'gateway calls on their way at once'),
+  maxWaiters: integer('PREFER_WAIT_MAX_WAITERS', 10_000, 'requests that wait for a final status at once'),
+  dlqReplaysPerSecond: integer('DLQ_REPLAYS_PER_SECOND', 100, 'dead letters replayed per second'),
+  sampleMs: integer('METRICS_SAMPLE_MS', 5000, 'how often lag, pools and alerts are looked at'),
+  invariantMs: integer('INVARIANT_CHECK_MS', 60_000, 'how often the sums of the ledger are checked'),
   maxWaitSeconds: integer('PREFER_WAIT_MAX_SECONDS', 30, 'longest wait of Prefer: wait', 0, 300),
 } as const satisfies Record<string, Setting>;
 

@@ -2,6 +2,7 @@ import { mkdir } from 'node:fs/promises';
 import { type AddressInfo, createServer } from 'node:net';
 import type { Log } from '#kernel/observability/log.ts';
 import { createMetrics, type Metrics } from '#kernel/observability/metrics.ts';
+import { loadExchangeRates } from '#src/api/routes/rates.ts';
 import { createApi } from '#src/api/server.ts';
 import { apiContext } from '#src/composition/api-context.ts';
 import { type Database, openDatabase, SERVICES_WITH_TABLES } from '#src/composition/database.ts';
@@ -60,11 +61,12 @@ async function start(settings: Config, log: Log, running: Running[]): Promise<Om
   const metrics = createMetrics();
   const { kernel, services } = await startServices(config, database, inputs, metrics, log, running);
   if (config.services.includes('metrics')) {
-    const service = metricsService({ database, kernel, services, metrics, log });
+    const service = metricsService({ config, database, kernel, services, metrics, log });
     service.start();
     running.push({ name: 'metrics', stop: () => service.stop() });
   }
-  const api = createApi(apiContext({ config, database, kernel, services, inputs, metrics, log }));
+  const rates = await loadExchangeRates(config.ratesFile);
+  const api = createApi(apiContext({ config, database, kernel, services, inputs, rates, metrics, log }));
   const { url } = await api.start();
   running.push({ name: 'api', stop: () => api.stop() });
   log.info({ url, services: config.services, instance: config.instance }, 'Caudal runs');

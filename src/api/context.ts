@@ -9,6 +9,7 @@ import type { Sql } from '#kernel/postgres/sql.ts';
 import type { Executor } from '#kernel/processor/execute.ts';
 import type { WebhookPorts } from '#services/gateway/routes.ts';
 import type { PaymentSettings } from '#services/payments/payment.decider.ts';
+import type { ExchangeRates } from './routes/rates.ts';
 
 /** How the API works. Times in milliseconds where not said otherwise. */
 export interface ApiSettings {
@@ -29,6 +30,7 @@ export interface ApiSettings {
 /** What the API stands on. The routes of a service are there when this process runs the service. */
 export interface ApiContext {
   readonly settings: ApiSettings;
+  readonly rates: ExchangeRates;
   readonly executors: { readonly payments?: Executor; readonly wallets?: Executor };
   readonly paymentSettings: PaymentSettings;
   /** True when the card gateway in use takes no charge without a token. */

@@ -7,6 +7,7 @@ import { completedPayments, createCompletionWaiter } from './completion.ts';
 import type { ApiContext } from './context.ts';
 import { configRoutes } from './routes/config.ts';
 import { dlqRoutes } from './routes/dlq.ts';
+import { ratesRoutes } from './routes/rates.ts';
 import { sagaRoutes } from './routes/sagas.ts';
 import { timelineRoutes } from './routes/timeline.ts';
 
@@ -29,7 +30,7 @@ export function apiRoutes(context: ApiContext): ApiRoutes {
     { tail, log, completed: (paymentIds) => completedPayments(store, paymentIds) },
   );
   const withoutBase: FastifyPluginAsync[] = [];
-  const baseOnly: FastifyPluginAsync[] = [configRoutes(settings), dlqRoutes(context)];
+  const baseOnly: FastifyPluginAsync[] = [configRoutes(settings), ratesRoutes(context.rates), dlqRoutes(context)];
   if (executors.payments !== undefined) {
     const executor = executors.payments;
     const { tokenRequired } = context;

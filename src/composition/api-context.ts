@@ -3,14 +3,13 @@ import type { Log } from '#kernel/observability/log.ts';
 import type { Metrics } from '#kernel/observability/metrics.ts';
 import { createWorkList } from '#services/gateway/queries.ts';
 import type { ApiContext } from '#src/api/context.ts';
+import type { ExchangeRates } from '#src/api/routes/rates.ts';
 import type { Config, ServiceName } from '#src/config.ts';
 import type { Database } from './database.ts';
 import type { Kernel } from './kernel.ts';
 import type { RunningServices, ServiceInputs } from './services.ts';
 
 const HEALTH_TIMEOUT_MS = 2000;
-const MAX_WAITERS = 10_000;
-const DLQ_REPLAYS_PER_SECOND = 100;
 
 interface Parts {
   readonly config: Config;
@@ -18,13 +17,14 @@ interface Parts {
   readonly kernel: Kernel;
   readonly services: RunningServices;
   readonly inputs: ServiceInputs;
+  readonly rates: ExchangeRates;
   readonly metrics: Metrics;
   readonly log: Log;
 }
 
 /** What the API stands on, from the parts of this process. */
 export function apiContext(parts: Parts): ApiContext {
-  const { config, database, kernel, services, inputs, metrics, log } = parts;
+  const { config, database, kernel, services, inputs, rates, metrics, log } = parts;
   const sql = metrics.timed(database.pool);
   const payments = services.processors.get('payments');
   const wallets = services.processors.get('wallets');
@@ -34,15 +34,16 @@ export function apiContext(parts: Parts): ApiContext {
       host: config.host,
       port: config.port,
       maxWaitSeconds: config.maxWaitSeconds,
-      maxWaiters: MAX_WAITERS,
+      maxWaiters: config.maxWaiters,
       idempotencyTtlMs: config.idempotencyTtlMs,
-      dlqReplaysPerSecond: DLQ_REPLAYS_PER_SECOND,
+      dlqReplaysPerSecond: config.dlqReplaysPerSecond,
       publicSettings: {
         topology: config.topology,
         services: config.services.join(','),
         gateway: inputs.gatewaySettings.gateway,
       },
     },
+    rates,
     executors: { ...(payments !== undefined && { payments }), ...(wallets !== undefined && { wallets }) },
     paymentSettings: inputs.paymentSettings,
     tokenRequired: inputs.provider.requiresToken,

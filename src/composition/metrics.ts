@@ -6,14 +6,13 @@ import type { Sql } from '#kernel/postgres/sql.ts';
 import { createMetricsService, type MetricsService } from '#services/metrics/index.ts';
 import { countStuckSagas } from '#services/payments/queries.ts';
 import { trialBalance } from '#services/wallets/queries.ts';
+import type { Config } from '#src/config.ts';
 import type { Database } from './database.ts';
 import type { Kernel } from './kernel.ts';
 import type { RunningServices } from './services.ts';
 
-const SAMPLE_MS = 5000;
-const INVARIANT_MS = 60_000;
-
 interface Parts {
+  readonly config: Config;
   readonly database: Database;
   readonly kernel: Kernel;
   readonly services: RunningServices;
@@ -22,10 +21,10 @@ interface Parts {
 }
 
 /** The metrics service, on the parts of this process. */
-export function metricsService({ database, kernel, services, metrics, log }: Parts): MetricsService {
+export function metricsService({ config, database, kernel, services, metrics, log }: Parts): MetricsService {
   const { clock, tail } = kernel;
   const sql = database.pool;
-  const settings = { sampleMs: SAMPLE_MS, invariantMs: INVARIANT_MS };
+  const settings = { sampleMs: config.sampleMs, invariantMs: config.invariantMs };
   const sources = {
     processors: [...services.processors.values()],
     followers: services.followers,

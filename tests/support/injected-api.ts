@@ -2,6 +2,7 @@ import type { FastifyInstance, InjectOptions } from 'fastify';
 import { createLog } from '#kernel/observability/log.ts';
 import { createMetrics } from '#kernel/observability/metrics.ts';
 import type { ApiContext } from '#src/api/context.ts';
+import { loadExchangeRates } from '#src/api/routes/rates.ts';
 import { apiRoutes } from '#src/api/routes.ts';
 import { buildApp } from '#src/api/server.ts';
 import { apiContext } from '#src/composition/api-context.ts';
@@ -48,7 +49,8 @@ export async function startInjectedApi(settings: Partial<Config> = {}): Promise<
   await kernel.start();
   const services = runServices({ config, database, kernel, inputs, definitions, metrics, log });
   await services.start();
-  const context = apiContext({ config, database, kernel, services, inputs, metrics, log });
+  const rates = await loadExchangeRates(config.ratesFile);
+  const context = apiContext({ config, database, kernel, services, inputs, rates, metrics, log });
   const open: FastifyInstance[] = [];
 
   const build = async (changes: Partial<ApiContext>) => {

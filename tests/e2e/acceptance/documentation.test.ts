@@ -98,6 +98,7 @@ test('what the contract lists is documented, and answers without the base path w
     '/sagas/{id}/retry',
     '/sagas/{id}/compensate',
     '/config',
+    '/rates',
   ]) {
     assert.ok(`/api/v1${path}` in paths, path);
   }
@@ -106,6 +107,7 @@ test('what the contract lists is documented, and answers without the base path w
 test('what is static says how long it may be kept', async () => {
   for (const [path, seconds] of [
     ['/api/v1/config', 3600],
+    ['/api/v1/rates', 300],
     ['/openapi.json', 86_400],
     ['/docs/', 86_400],
   ] as const) {

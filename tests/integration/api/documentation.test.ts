@@ -35,6 +35,7 @@ const PROMISED = [
   'post /sagas/{id}/retry',
   'post /sagas/{id}/compensate',
   'get /config',
+  'get /rates',
 ];
 
 describe('the documentation of the API', () => {
