@@ -1,6 +1,6 @@
 import { Counter, collectDefaultMetrics, Histogram, Registry } from 'prom-client';
 import type { Sql } from '../postgres/sql.ts';
-import type { ProcessorObserver } from '../processor/processor.ts';
+import type { ProcessorObserver } from '../processor/commits.ts';
 import { createLatencyWindow, type Percentiles } from './latency-window.ts';
 
 const REQUEST_SECONDS = [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1, 2.5, 5, 10, 30];

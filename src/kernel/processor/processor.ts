@@ -4,9 +4,9 @@ import type { Clock } from '../core/clock.ts';
 import { ConflictError, MembershipLostError, toError, UnavailableError } from '../core/errors.ts';
 import type { EventDefinition, RecordedEvent } from '../core/event.ts';
 import type { IdSource } from '../core/ids.ts';
-import type { Committed, Progress, Store, Writer } from '../event-store/store.ts';
+import type { Progress, Store } from '../event-store/store.ts';
 import type { Log } from '../observability/log.ts';
-import { type BatchPorts, type PreparedBatch, prepareBatch } from './batch.ts';
+import { createCommits, type Decided, type ProcessorObserver, type Underway } from './commits.ts';
 import type { Executed, ExecuteRequest, Executor } from './execute.ts';
 import type { FailureStore } from './failures.ts';
 import { createInlineProjections } from './inline.ts';
@@ -29,19 +29,6 @@ export interface ProcessorSettings {
   /** Waiting messages (see `retries.ts`) looked at at once. */
   readonly maxWaitingRetries: number;
   readonly heartbeatMs: number;
-}
-
-/** What a processor tells of each batch, for metrics. */
-export interface ProcessorObserver {
-  batch(info: {
-    readonly service: string;
-    readonly messages: number;
-    readonly requests: number;
-    readonly events: number;
-    readonly ms: number;
-  }): void;
-  failure(info: { readonly service: string; readonly topic: string; readonly dead: boolean }): void;
-  conflict(service: string): void;
 }
 
 export interface ProcessorPorts {
@@ -76,23 +63,6 @@ export interface Processor extends Executor {
   refreshRetries(): void;
 }
 
-/** A batch that is decided and not handed in. */
-interface Decided {
-  readonly items: readonly Item[];
-  readonly progress: Progress | undefined;
-  readonly started: number;
-  readonly prepared: PreparedBatch;
-}
-
-/** A batch that is being committed. */
-interface Underway extends Decided {
-  readonly committed: Promise<Committed | undefined>;
-  /** Ends with `committed`, whatever becomes of it. */
-  readonly ended: Promise<void>;
-  over?: boolean;
-}
-
-const MAX_CONFLICTS = 50;
 const RECOVERY_PAUSE_MS = 200;
 
 /**
@@ -117,24 +87,14 @@ export function createProcessor(
   const retries = createRetries(service.name, consumer, ports.failures, clock, settings.maxWaitingRetries);
   const poisoned = new Map<string, Error>();
   const definitions = new Map(service.produces.map((definition) => [definition.type, definition]));
-  const batchPorts: BatchPorts = {
-    ...ports,
-    service,
-    definitions,
-    states,
-    inline,
-    retries,
-    poisoned,
-    snapshotEvery: settings.snapshotEvery,
-  };
+  const { snapshotEvery } = settings;
+  const commits = createCommits({ ...ports, service, definitions, states, inline, retries, poisoned, snapshotEvery });
   const queue = createRequestQueue(settings.maxQueuedRequests, clock, () => wake());
-  let writer: Writer;
   let underway: Underway | undefined;
   let available = false;
   let stopping = false;
   let oneByOne = 0;
   let refreshDue = false;
-  let shared = false;
   let wake: () => void = () => undefined;
   let finished: Promise<void> = Promise.resolve();
   let timer: NodeJS.Timeout | undefined;
@@ -164,115 +124,18 @@ export function createProcessor(
   };
 
   /**
-   * While other processes write, a state in memory may be behind its stream; so may it right after they have left. An
-   * append would be refused then, but a decision that appends nothing would go unnoticed: a message lost, a wrong refusal.
-   */
-  const forgetWhatOthersChange = (): void => {
-    if (shared || !tail.alone) states.clear();
-    shared = !tail.alone;
-  };
-
-  /**
-   * Decides a batch: on what is committed, or on what the batch under way leads to.
-   * @param again true after a conflict
-   */
-  const decide = async (items: readonly Item[], progress: Progress | undefined, again: boolean): Promise<Decided> => {
-    const started = performance.now();
-    if (underway === undefined) forgetWhatOthersChange();
-    const before = underway && { before: { prepared: underway.prepared, ended: underway.ended } };
-    return {
-      items,
-      progress,
-      started,
-      prepared: await prepareBatch(items, progress, again, { ...batchPorts, ...before }),
-    };
-  };
-
-  const commit = (batch: Decided): Underway => {
-    const committed = batch.prepared.empty ? Promise.resolve(undefined) : writer.commit(batch.prepared.commit);
-    const ended = committed.then(
-      () => undefined,
-      () => undefined,
-    );
-    return { ...batch, committed, ended };
-  };
-
-  /** Waits for the commit and makes known what it did. */
-  const finish = async ({ items, progress, started, prepared, committed: underWay }: Underway): Promise<void> => {
-    const committed = await underWay.catch((cause) => {
-      for (const ref of prepared.touched) states.delete(ref);
-      throw cause;
-    });
-    if (progress !== undefined) consumer.confirm(progress);
-    if (committed !== undefined) makeKnown(prepared, committed);
-    prepared.settle(committed);
-    reportFailures(prepared);
-    const requests = items.reduce((count, item) => count + (item.kind === 'request' ? 1 : 0), 0);
-    observer.batch({
-      service: service.name,
-      messages: items.length - requests,
-      requests,
-      events: committed?.events.length ?? 0,
-      ms: performance.now() - started,
-    });
-  };
-
-  /** Whoever listens may fail: the batch is committed all the same. */
-  const makeKnown = (prepared: PreparedBatch, committed: Committed): void => {
-    try {
-      tail.publish(committed);
-      ports.onCommitted?.([...prepared.consumed, ...committed.events]);
-    } catch (cause) {
-      log.error({ service: service.name, error: toError(cause) }, 'a listener to what is committed failed');
-    }
-  };
-
-  const reportFailures = (prepared: PreparedBatch): void => {
-    for (const { failed, error } of prepared.failures) {
-      const dead = failed.retryAt === undefined;
-      observer.failure({ service: service.name, topic: failed.topic, dead });
-      const fields = {
-        service: service.name,
-        event_id: failed.eventId,
-        topic: failed.topic,
-        attempts: failed.attempts,
-        error,
-      };
-      if (dead) log.error(fields, `message went to ${failed.dlqTopic}; see caudal dlq show`);
-      else log.warn(fields, 'message could not be handled and will be tried again');
-    }
-  };
-
-  /**
-   * Commits the items, loading states anew after each conflict. Data errors of a lone message become its failure.
-   * @param conflicts how many there were already
-   */
-  const handle = async (items: readonly Item[], progress: Progress | undefined, conflicts = 0): Promise<void> => {
-    for (; ; conflicts++) {
-      try {
-        return await finish(commit(await decide(items, progress, conflicts > 0)));
-      } catch (cause) {
-        if (!(cause instanceof ConflictError)) throw cause;
-        observer.conflict(service.name);
-        if (conflicts >= MAX_CONFLICTS)
-          throw new UnavailableError('too many conflicts with other processes', { cause });
-      }
-    }
-  };
-
-  /**
    * Waits for the batch under way. @returns whether it is as it was decided: if not, what was decided on it is void
    * @throws what became of it
    */
   const finishUnderway = async (batch: Underway): Promise<boolean> => {
     try {
-      await finish(batch);
+      await commits.finish(batch);
       return true;
     } catch (cause) {
       if (!(cause instanceof ConflictError)) throw cause;
       observer.conflict(service.name);
       underway = undefined;
-      await handle(batch.items, batch.progress, 1);
+      await commits.handle(batch.items, batch.progress, 1);
       return false;
     } finally {
       underway = undefined;
@@ -281,9 +144,11 @@ export function createProcessor(
 
   /** Nothing out of the ordinary goes on: the next batch may be decided before this one is committed. */
   const isPlain = (): boolean =>
-    oneByOne === 0 && tail.alone && !shared && retries.isEmpty && !consumer.needsCare && !refreshDue && !stopping;
+    oneByOne === 0 && commits.isAlone() && retries.isEmpty && !consumer.needsCare && !refreshDue && !stopping;
 
-  const isWorthAhead = (): boolean => isPlain() && queue.length + consumer.pending >= settings.minBatchAhead;
+  /** A message that failed blocks what follows of its key, which shows once it is settled: nothing is decided ahead of that. */
+  const isWorthAhead = (): boolean =>
+    isPlain() && underway?.prepared.failures.length === 0 && queue.length + consumer.pending >= settings.minBatchAhead;
 
   const requestsOf = (items: readonly Item[]): readonly RequestItem[] =>
     items.filter((item) => item.kind === 'request');
@@ -333,7 +198,7 @@ export function createProcessor(
     inline.clear();
     while (!stopping) {
       try {
-        await writer.recover();
+        await commits.writer.recover();
         await consumer.rewind(membershipLost);
         membershipLost = false;
         await retries.refresh();
@@ -367,8 +232,8 @@ export function createProcessor(
       const gathered = gather();
       items = gathered.items;
       if (items.length === 0) await saveIdleProgress();
-      else if (isPlain()) start(await decide(items, gathered.progress, false));
-      else await handle(items, gathered.progress);
+      else if (isPlain()) start(await commits.decide(items, gathered.progress));
+      else await commits.handle(items, gathered.progress);
       if (items.length > 0 && oneByOne > 0) oneByOne -= 1;
       else if (!hasMessages()) oneByOne = 0;
     } catch (cause) {
@@ -386,12 +251,8 @@ export function createProcessor(
 
   /** Commits in the background: the next batch may be gathered, and decided, meanwhile. */
   const start = (batch: Decided): void => {
-    const started = commit(batch);
-    underway = started;
-    void started.ended.then(() => {
-      started.over = true;
-      wake();
-    });
+    underway = commits.begin(batch);
+    void underway.ended.then(() => wake());
   };
 
   const concludeUnderway = async (batch: Underway): Promise<void> => {
@@ -407,8 +268,8 @@ export function createProcessor(
     const { items, progress } = gather();
     if (items.length === 0) return concludeUnderway(before);
     // An error may be due to the batch under way: decided anew, it shows again or not.
-    const next = await decide(items, progress, false).catch(() => undefined);
-    if (next !== undefined) writer.announce?.(next.prepared.commit);
+    const next = await commits.decide(items, progress, { before }).catch(() => undefined);
+    if (next !== undefined) commits.writer.announce?.(next.prepared.commit);
     let sound = false;
     try {
       sound = await finishUnderway(before);
@@ -417,8 +278,7 @@ export function createProcessor(
       return recover(before.items, cause);
     }
     try {
-      // What failed blocks what follows of its key, which shows once it is settled: nothing is decided ahead of that.
-      if (next === undefined || !sound || next.prepared.failures.length > 0) await handle(items, progress);
+      if (next === undefined || !sound) await commits.handle(items, progress);
       else start(next);
     } catch (cause) {
       await recover(items, cause);
@@ -428,7 +288,7 @@ export function createProcessor(
   const saveIdleProgress = async (): Promise<void> => {
     const progress = consumer.idleProgress();
     if (progress === undefined) return;
-    await writer.commit({ appends: [], progress });
+    await commits.writer.commit({ appends: [], progress });
     consumer.confirm(progress);
   };
 
@@ -459,12 +319,12 @@ export function createProcessor(
     execute,
     load: async <State>(aggregate: string, id: string) => {
       const ref = { type: aggregate, id };
-      forgetWhatOthersChange();
+      commits.forgetWhatOthersChange();
       const found = states.get(ref) ?? (await states.load([ref]))[0]!;
       return { state: found.state as State, position: found.position };
     },
     start: async () => {
-      writer = await store.openWriter(service.name);
+      await commits.open();
       consumer.onReady(() => wake());
       await consumer.start();
       await retries.refresh();
@@ -486,7 +346,7 @@ export function createProcessor(
           'could not leave the consumer group; another process takes over after the lease',
         );
       }
-      await writer.close();
+      await commits.writer.close();
     },
     status: () => ({
       queuedRequests: queue.length,
