@@ -162,7 +162,11 @@ interface AllUsage {
 }
 
 function allUsage(server: BenchServer, load: RunningLoad): AllUsage {
-  return { server: usageOf(server.pid, server.postgresPid), postgres: usageOf(server.postgresPid), load: usageOf(load.pid) };
+  return {
+    server: usageOf(server.pid, server.postgresPid),
+    postgres: usageOf(server.postgresPid),
+    load: usageOf(load.pid),
+  };
 }
 
 function coresBetween(before: AllUsage, after: AllUsage, seconds: number): Cores | undefined {
