@@ -48,8 +48,6 @@ export interface BatchPorts {
   readonly snapshotEvery: number;
   /** Messages that the store refused when they stood alone, by event id: their failure is what remains to be noted. */
   readonly poisoned: Map<string, Error>;
-  /** The batch that is being committed; the one decided here is void unless that succeeds. */
-  readonly before?: BatchBefore;
 }
 
 /** A batch that is decided, and what to do once it is committed. */
@@ -77,6 +75,8 @@ interface Planned {
  * Decides a batch: messages first, in order, then requests. A message that cannot be decided leaves no trace but its
  * failure; requests that are refused get their refusal as an answer.
  * @param again true after a conflict: streams that are said to be new are looked up all the same
+ * @param before the batch that is being committed; the one decided here is void unless that succeeds. Not kept: each batch
+ *   would hold on to all before it
  * @throws UnavailableError when states cannot be loaded
  */
 export async function prepareBatch(
@@ -84,14 +84,15 @@ export async function prepareBatch(
   progress: Progress | undefined,
   again: boolean,
   ports: BatchPorts,
+  before?: BatchBefore,
 ): Promise<PreparedBatch> {
   const decision = createBatchDecision(ports);
   const failures: Failure[] = [];
   const planned = planMessages(items, failures, ports);
   const requests = items.filter((item) => item.kind === 'request');
   const answers = await findAnswers(requests, ports.store);
-  await loadStates(planned, requests, decision, again, ports);
-  const earlier = await lookBack(planned, ports);
+  await loadStates(planned, requests, decision, again, ports, before);
+  const earlier = await lookBack(planned, ports.store, before);
 
   const parked: { readonly item: MessageItem; readonly place: Place; readonly until: number }[] = [];
   const handled: MessageItem[] = [];
@@ -118,7 +119,7 @@ export async function prepareBatch(
   const consumed = handled.map((item) => item.event);
   const { rows, sums, committed } = await ports.inline.writesFor(
     consumed.length === 0 ? decision.events : [...consumed, ...decision.events],
-    ports.before !== undefined,
+    before !== undefined,
   );
 
   const described = failures.map((failure) => ({ failed: describe(failure, ports), error: failure.error }));
@@ -208,12 +209,13 @@ async function loadStates(
   decision: BatchDecision,
   again: boolean,
   ports: BatchPorts,
+  before: BatchBefore | undefined,
 ): Promise<void> {
   const missing = new Map<string, StreamRef>();
   const enter = (ref: StreamRef, fresh: boolean | undefined): void => {
     if (decision.has(ref)) return;
     const known =
-      ports.before?.prepared.stateAfter(ref) ?? (fresh && !again ? ports.states.fresh(ref) : ports.states.get(ref));
+      before?.prepared.stateAfter(ref) ?? (fresh && !again ? ports.states.fresh(ref) : ports.states.get(ref));
     if (known === undefined) missing.set(keyOf(ref), ref);
     else decision.enter(known);
   };
@@ -230,7 +232,8 @@ const LOOK_BACK_PAGE = 500;
 /** For reactions that may repeat a request: what their stream did about it since then. */
 async function lookBack(
   planned: readonly Planned[],
-  { store, before }: BatchPorts,
+  store: Store,
+  before: BatchBefore | undefined,
 ): Promise<ReadonlyMap<Reaction, RecordedEvent>> {
   const found = new Map<Reaction, RecordedEvent>();
   for (const { reactions } of planned) {

@@ -52,9 +52,10 @@ export interface Commits {
   /** To be called before a state in memory is relied on. */
   forgetWhatOthersChange(): void;
   /**
-   * Decides a batch.
+   * Decides a batch; one that is decided ahead is sealed as well, as far as the store can.
    * @param how `again`: after a conflict; `before`: on what the batch under way leads to
    * @throws UnavailableError when states cannot be loaded
+   * @throws DataError when something in it cannot be stored
    */
   decide(
     items: readonly Item[],
@@ -92,7 +93,8 @@ export function createCommits(ports: CommitPorts): Commits {
   const decide: Commits['decide'] = async (items, progress, { again = false, before } = {}) => {
     const started = performance.now();
     if (before === undefined) forgetWhatOthersChange();
-    const prepared = await prepareBatch(items, progress, again, before === undefined ? ports : { ...ports, before });
+    const prepared = await prepareBatch(items, progress, again, ports, before);
+    if (before !== undefined) writer.announce?.(prepared.commit);
     return { items, progress, started, prepared };
   };
 

@@ -48,15 +48,20 @@ export function createInlineProjections(
   /** What batches write that are not committed yet, the latest last. */
   let uncommitted: Map<RowProjection, RowsByName>[] = [];
 
-  const find = (projection: RowProjection, name: string): CachedRow | undefined =>
-    uncommitted
+  /** A row of a batch that is not committed yet is the latest whatever its position: the store does not have it. */
+  const find = (projection: RowProjection, name: string, first: RecordedEvent): Row | undefined => {
+    const ahead = uncommitted
       .findLast((rows) => rows.get(projection)?.has(name))
       ?.get(projection)
-      ?.get(name) ?? caches.get(projection)!.get(name);
+      ?.get(name);
+    if (ahead !== undefined) return ahead.row;
+    const kept = caches.get(projection)!.get(name);
+    return kept?.stream === streamOf(first) && kept.position === first.streamPosition - 1 ? kept.row : undefined;
+  };
 
   const fold = async (projection: RowProjection, events: readonly RecordedEvent[]): Promise<RowsByName> => {
     const touched = groupByKey(projection, events);
-    const found = await presentRows(projection, touched, (name) => find(projection, name), store);
+    const found = await presentRows(projection, touched, (name, first) => find(projection, name, first), store);
     const rows = new Map<string, CachedRow>();
     for (const [name, { events: own }] of touched) {
       let row = found.get(name);
@@ -123,7 +128,7 @@ export function groupByKey(projection: RowProjection, events: readonly RecordedE
 async function presentRows(
   projection: RowProjection,
   touched: ReadonlyMap<string, Touched>,
-  known: (name: string) => CachedRow | undefined,
+  known: (name: string, first: RecordedEvent) => Row | undefined,
   store: Pick<Store, 'loadRows'>,
 ): Promise<ReadonlyMap<string, Row>> {
   const found = new Map<string, Row>();
@@ -131,10 +136,9 @@ async function presentRows(
   for (const [name, { key, events }] of touched) {
     const first = events[0]!;
     if (projection.startsRow(first)) continue;
-    const cached = known(name);
-    if (cached !== undefined && cached.stream === streamOf(first) && cached.position === first.streamPosition - 1) {
-      found.set(name, cached.row);
-    } else missing.push(key);
+    const row = known(name, first);
+    if (row !== undefined) found.set(name, row);
+    else missing.push(key);
   }
   if (missing.length === 0) return found;
   for (const row of await store.loadRows(projection.table, missing)) {

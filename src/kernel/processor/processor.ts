@@ -112,6 +112,8 @@ export function createProcessor(
   };
 
   const gather = (): { items: Item[]; progress: Progress | undefined } => {
+    // A consumer that could not be rewound any more hands out what comes after the messages that were lost with a batch.
+    if (stopping) return { items: [...queue.take(oneByOne > 0 ? 1 : settings.maxBatchRequests)], progress: undefined };
     const most = oneByOne > 0 ? 1 : settings.maxBatchMessages;
     const due = retries.takeDue(most).map((retry): MessageItem => ({ kind: 'message', event: retry.event, retry }));
     if (oneByOne > 0 && due.length > 0) return { items: due, progress: consumer.progress };
@@ -228,7 +230,7 @@ export function createProcessor(
       return underway.over || !isWorthAhead() ? concludeUnderway(underway) : decideAhead(underway);
     let items: Item[] = [];
     try {
-      await care();
+      if (!stopping) await care();
       const gathered = gather();
       items = gathered.items;
       if (items.length === 0) await saveIdleProgress();
@@ -269,7 +271,6 @@ export function createProcessor(
     if (items.length === 0) return concludeUnderway(before);
     // An error may be due to the batch under way: decided anew, it shows again or not.
     const next = await commits.decide(items, progress, { before }).catch(() => undefined);
-    if (next !== undefined) commits.writer.announce?.(next.prepared.commit);
     let sound = false;
     try {
       sound = await finishUnderway(before);
@@ -286,7 +287,7 @@ export function createProcessor(
   };
 
   const saveIdleProgress = async (): Promise<void> => {
-    const progress = consumer.idleProgress();
+    const progress = stopping ? undefined : consumer.idleProgress();
     if (progress === undefined) return;
     await commits.writer.commit({ appends: [], progress });
     consumer.confirm(progress);

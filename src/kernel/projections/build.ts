@@ -9,7 +9,7 @@ import { rowStatement, sumStatement } from '../event-store/postgres/row-writes.t
 import type { Commit } from '../event-store/store.ts';
 import type { Statement } from '../postgres/pipeline.ts';
 import type { Sql } from '../postgres/sql.ts';
-import { createInlineProjections, type InlineWrites } from '../processor/inline.ts';
+import { createInlineProjections } from '../processor/inline.ts';
 import type { Source } from './postgres/coverage.ts';
 
 /** A read model, and who keeps it up to date. */
@@ -50,9 +50,10 @@ export function createBuild(projection: Projection, table: TableDefinition, skip
   const folding = createInlineProjections([{ ...projection, table }], rows, MAX_CACHED_ROWS);
 
   /** What does not fit is left out, as the read model that follows the log does: found by folding one event at a time. */
-  const writesFor = async (batch: readonly RecordedEvent[]): Promise<InlineWrites | undefined> => {
+  const writesFor = async (batch: readonly RecordedEvent[]) => {
     try {
-      return await folding.writesFor(batch);
+      const writes = await folding.writesFor(batch);
+      return { statements: statementsOf(writes), committed: writes.committed };
     } catch (cause) {
       if (cause instanceof UnavailableError) throw cause;
       return undefined;
@@ -65,7 +66,7 @@ export function createBuild(projection: Projection, table: TableDefinition, skip
       if (batch.length > 1) for (const event of batch) await apply([event]);
       return;
     }
-    for (const { text, values } of statementsOf(writes)) await writeTo.query(text, values);
+    for (const { text, values } of writes.statements) await writeTo.query(text, values);
     writes.committed();
     events += batch.length;
   };

@@ -95,14 +95,20 @@ export function createFollower(
       }
       oneByOne = Math.max(0, oneByOne - 1);
       failures = 0;
-      if (consumer.pending < settings.maxBatch)
-        await pause(taken.events.length > settings.busyEvents ? settings.busyGatherMs : settings.gatherMs);
+      await gather(taken.events.length);
       return;
     }
     const progress = consumer.idleProgress();
     if (progress === undefined) return;
     await writer.commit({ appends: [], progress });
     consumer.confirm(progress);
+  };
+
+  /** Lets events gather; for long only when there is nothing in the log to catch up with. */
+  const gather = async (handled: number): Promise<void> => {
+    if (oneByOne > 0 || consumer.pending >= settings.maxBatch) return;
+    const busy = handled > settings.busyEvents && !consumer.needsCare;
+    await pause(busy ? settings.busyGatherMs : settings.gatherMs);
   };
 
   /** One event that cannot be folded must not keep the read model from all others: it is found, and left out. */

@@ -1,17 +1,20 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { ConflictError, UnavailableError } from '#kernel/core/errors.ts';
+import type { GroupStore } from '#kernel/bus/group.ts';
+import { ConflictError, DataError, MembershipLostError, UnavailableError } from '#kernel/core/errors.ts';
 import { createIdSource } from '#kernel/core/ids.ts';
 import type { Store } from '#kernel/event-store/store.ts';
 import type { Processor } from '#kernel/processor/processor.ts';
 import { newStream } from '../../support/appending.ts';
-import { type Backend, describeBackends } from '../../support/backends.ts';
+import { type Backend, describeBackends, openMemory, openPostgres } from '../../support/backends.ts';
 import { startToyProcess } from '../../support/toy-process.ts';
 import { additions, additionsMade, checkExactlyOnce, checkReadModels, openToyClient } from '../../support/toy-work.ts';
 import { until } from '../../support/until.ts';
 
 const LET_BATCHES_FORM_MS = 15;
+/** A few heartbeats of the toy's processes. */
+const HEARTBEATS_MS = 100;
 const ids = createIdSource();
 
 /** A store whose commits wait while the gate is closed, and end as the test says. */
@@ -171,6 +174,26 @@ describeBackends('a batch that is decided while the one before it commits', (ope
     assert.deepEqual(await totals(backend, a, b), [6, 2]);
   });
 
+  test('leaves nothing out when the process stops and the one before it is refused', async (t) => {
+    const backend = await open(t);
+    const { gated, toy, processor } = await start(t, backend);
+    const client = await openToyClient(t, backend, [toy]);
+    gated.close();
+    await client.ask(...Array.from({ length: 20 }, (_, i) => ({ counter_id: newStream().id, n: i + 1 })));
+    await until('the next batch is decided', () => gated.announced() > 0);
+    gated.faults.push(new DataError('refused, says the test'));
+    const own = Promise.allSettled([1, 2].map((n) => add(processor, { id: newStream().id, n })));
+    const stopped = processor.stop();
+    gated.open();
+    await Promise.all([stopped, own]);
+    const heir = await startToyProcess(t, backend, { alone: true });
+    heir.tail.wake();
+    const caused = async () =>
+      (await additions(backend.store)).filter(({ metadata }) => metadata.causationid !== undefined).length;
+    await until('all is handled', async () => (await caused()) >= 20);
+    assert.equal(await caused(), 20);
+  });
+
   test('does not overtake a message that failed', async (t) => {
     const backend = await open(t);
     const counter = newStream().id;
@@ -225,4 +248,45 @@ describeBackends('a batch that is decided while the one before it commits', (ope
     await checkReadModels(backend.store, await additions(backend.store));
     assert.ok(gated.announced() > 0);
   });
+});
+
+test('a batch decided ahead that cannot be encoded is tried again item by item', async (t) => {
+  const backend = await openPostgres(t);
+  const { gated, processor } = await start(t, backend);
+  gated.close();
+  const first = add(processor, { id: newStream().id, n: 1 });
+  await until('it is under way', () => processor.status().queuedRequests === 0);
+  const large = [0, 1].map(() => add(processor, { id: newStream().id, n: Number.MAX_SAFE_INTEGER }));
+  const outcomes = Promise.allSettled([first, ...large]);
+  await until('the next batch is decided', () => gated.announced() === 1);
+  gated.open();
+  assert.ok(
+    (await outcomes).every(({ status }) => status === 'fulfilled'),
+    'their sum is past 2^53, each alone is not',
+  );
+  assert.equal(await add(processor, { id: newStream().id, n: 1 }), 1);
+});
+
+test('a member that was put out stops although requests wait', async (t) => {
+  const backend = openMemory();
+  const gated = gatedStore(backend);
+  let putOut = false;
+  const heartbeat: GroupStore['heartbeat'] = async (...args) => {
+    const seen = await backend.groups.heartbeat(...args);
+    return putOut ? { ...seen, members: [] } : seen;
+  };
+  const groups = { ...backend.groups, heartbeat };
+  const { processor } = await startToyProcess(t, backend, { store: gated.store, groups });
+  gated.close();
+  const first = add(processor, { id: newStream().id, n: 1 });
+  await until('it is under way', () => processor.status().queuedRequests === 0);
+  const second = add(processor, { id: newStream().id, n: 2 });
+  const outcomes = Promise.allSettled([first, second]);
+  putOut = true;
+  await sleep(HEARTBEATS_MS);
+  gated.faults.push(new MembershipLostError('put out, says the test'));
+  const stopped = processor.stop();
+  gated.open();
+  await stopped;
+  await outcomes;
 });

@@ -33,6 +33,7 @@ interface Sealed {
   readonly commit: Commit;
   readonly from: ChainEnd;
   readonly month: number;
+  readonly storedAt: number;
   readonly events: readonly RecordedEvent[];
   readonly end: ChainEnd;
   readonly statements: readonly Statement[];
@@ -94,16 +95,19 @@ export function createWriter(settings: WriterSettings, sql: Sql, clock: Clock): 
     const checks = seen.length === 0 ? [] : [checkStatement(seen)];
     const statements = [...checks, ...appends, ...sideStatements(commit, from.chain)];
     // The texts stand in the statements now; held on to, they would outlive several collections of garbage.
-    return { commit, from, month, events: batch.events, end: batch.end, statements };
+    return { commit, from, month, storedAt: batch.storedAt, events: batch.events, end: batch.end, statements };
   };
+
+  /** Whether it is still where it was sealed for; a clock that was set back may have sealed it with another month's time. */
+  const fits = (sealed: Sealed, commit: Commit, from: ChainEnd): boolean =>
+    sealed.commit === commit && sealed.from === from && sealed.month === month && monthOf(sealed.storedAt) === month;
 
   const send = async (commit: Commit): Promise<Committed> => {
     const current = await open();
     if (commit.appends.length > 0) await enter(clock.now());
     if (needsChain(commit)) current.end ??= await claimChain(current.connection);
     const from = current.end ?? NO_CHAIN;
-    const fits = announced?.commit === commit && announced.from === from && announced.month === month;
-    const sealed = fits ? announced! : sealAt(commit, from);
+    const sealed = announced !== undefined && fits(announced, commit, from) ? announced : sealAt(commit, from);
     announced = undefined;
     expectedEnd = current.end && sealed.end;
     try {
