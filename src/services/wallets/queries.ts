@@ -37,6 +37,10 @@ export interface WalletFilter {
   readonly cursor?: string;
 }
 
+/** As the column `balance_band` is computed. */
+const BAND_OF_LEAST =
+  'sign(l.least)::integer * (10 * length(abs(l.least)::text) + left(abs(l.least)::text, 1)::integer)';
+
 /**
  * The wallets of currency $4[i] with at least $5[i], for all i: one look into the index for each currency. Among 200,000
  * wallets, 8 ms when few are found and 100 ms when all are. OFFSET 0 keeps the planner from walking through every wallet
@@ -44,7 +48,7 @@ export interface WalletFilter {
  */
 const WITH_LEAST_BALANCE = `unnest($4::text[], $5::bigint[]) AS l(of_currency, least) CROSS JOIN LATERAL
   (SELECT * FROM wallets.wallet_balances
-    WHERE currency = l.of_currency AND balance_band >= wallets.balance_band(l.least) AND balance_minor >= l.least OFFSET 0)`;
+    WHERE currency = l.of_currency AND balance_band >= ${BAND_OF_LEAST} AND balance_minor >= l.least OFFSET 0)`;
 
 /** Wallets by id. */
 export async function listWallets(sql: Sql, filter: WalletFilter): Promise<Page<WalletRow>> {
