@@ -62,7 +62,7 @@ if (process.platform === 'linux') {
     child = spawn('sh', ['-c', 'sleep 0 & echo $!; exec sleep 1000']);
     assert.ok(child.stdout);
     const [zombie] = await once(createInterface(child.stdout), 'line');
-    while ((await readFile(`/proc/${zombie}/cmdline`, 'utf8')) !== '') await sleep(10);
+    while (!/\) Z /.test(await readFile(`/proc/${zombie}/stat`, 'utf8'))) await sleep(10);
     await writePidFile(zombie);
     assert.equal(await runningPostmaster(folder), undefined);
     assert.equal(await wasKilled(folder), true);
