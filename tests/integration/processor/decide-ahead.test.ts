@@ -13,6 +13,8 @@ import { additions, additionsMade, checkExactlyOnce, checkReadModels, openToyCli
 import { until } from '../../support/until.ts';
 
 const LET_BATCHES_FORM_MS = 15;
+const NEVER_MS = 3_600_000;
+const OFTEN_MS = 20;
 /** A few heartbeats of the toy's processes. */
 const HEARTBEATS_MS = 100;
 const ids = createIdSource();
@@ -81,9 +83,10 @@ function add(processor: Processor, command: Addition): Promise<number> {
     .then(({ answer }) => answer);
 }
 
-async function start(t: TestContext, backend: Backend) {
+/** @param heartbeatMs a batch is not decided ahead while a heartbeat's news wait: without heartbeats it surely is */
+async function start(t: TestContext, backend: Backend, heartbeatMs = NEVER_MS) {
   const gated = gatedStore(backend);
-  const toy = await startToyProcess(t, backend, { store: gated.store, alone: true });
+  const toy = await startToyProcess(t, backend, { store: gated.store, alone: true, settings: { heartbeatMs } });
   return { gated, toy, processor: toy.processor };
 }
 
@@ -212,7 +215,7 @@ describeBackends('a batch that is decided while the one before it commits', (ope
 
   test('a storm of messages and requests, and of every fault of a commit, loses and doubles nothing', async (t) => {
     const backend = await open(t);
-    const { gated, toy, processor } = await start(t, backend);
+    const { gated, toy, processor } = await start(t, backend, OFTEN_MS);
     const client = await openToyClient(t, backend, [toy]);
     const counters = Array.from({ length: 6 }, () => newStream().id);
     const kinds = [ConflictError, UnavailableError, Error];
