@@ -24,6 +24,9 @@ export interface Api {
   stop(): Promise<void>;
 }
 
+/** A request must have come in, with its body, after so long; else it is refused as `invalid_http` and its connection closed. */
+const REQUEST_TIMEOUT_MS = 60_000;
+
 /** An id in a path has up to 255 characters, each of up to 4 bytes, each written as `%xx`. */
 const MAX_PARAM_LENGTH = 3 * 4 * 255;
 
@@ -52,6 +55,7 @@ export async function buildApp(context: ApiContext, routes: ApiRoutes): Promise<
     // Requests are counted and timed, not logged; errors are logged where they are answered.
     logger: false,
     bodyLimit: BODY_LIMIT_BYTES,
+    requestTimeout: REQUEST_TIMEOUT_MS,
     genReqId: traceIdSource(ids),
     // While it stops, what still comes is answered 503 by the services themselves, as a problem document.
     return503OnClosing: false,

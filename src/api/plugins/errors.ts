@@ -40,7 +40,18 @@ export function answerError(error: unknown, request: FastifyRequest, reply: Fast
   }
   if (known.problem.code === 'unavailable') log.debug({ trace_id: request.id, error: toError(error) }, 'answered 503');
   if (known.retryAfter !== undefined) reply.header('retry-after', String(known.retryAfter));
+  if (known.problem.code === 'body_too_large') readOn(request, reply);
   sendProblem(reply, known.problem);
+}
+
+/**
+ * Takes the rest of a body that is refused, and drops it: closed with bytes unread, the connection would be reset, and the
+ * client, still sending, would see that instead of the answer. How long that may go on is limited by the server's
+ * `requestTimeout`.
+ */
+function readOn(request: FastifyRequest, reply: FastifyReply): void {
+  reply.removeHeader('connection');
+  request.raw.resume();
 }
 
 /** Answers what is no HTTP: there is no request, only a socket. */

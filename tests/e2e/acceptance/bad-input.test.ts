@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import { test } from 'node:test';
 import type { Answer } from '../../support/api.ts';
 import { assertLedgerBalanced, balanceOf, finalPayment, pay, walletWith } from '../../support/money.ts';
@@ -68,6 +70,27 @@ test('a body of more than 1 MiB', async () => {
     const text = await response.text();
     return { status: response.status, headers: response.headers, text, body: JSON.parse(text) };
   });
+});
+
+test('a client that is still sending a body that is too large sees the answer, and its connection goes on', async (t) => {
+  const { hostname, port } = new URL(api.url);
+  const socket = connect(Number(port), hostname);
+  t.after(() => socket.destroy());
+  let received = '';
+  socket.setEncoding('utf8').on('data', (text) => {
+    received += text;
+  });
+  const answers = async (count: number): Promise<void> => {
+    while (received.split('HTTP/1.1 ').length <= count) await once(socket, 'data');
+  };
+  const type = 'Host: localhost\r\nContent-Type: application/json\r\n';
+  socket.write(`POST /api/v1/payments HTTP/1.1\r\n${type}Content-Length: ${4 * MIB}\r\n\r\n`);
+  await answers(1);
+  assert.match(received, /^HTTP\/1.1 413 .*body_too_large/s);
+  for (let sent = 0; sent < 4; sent++) socket.write(' '.repeat(MIB));
+  socket.write('GET /api/v1/payments HTTP/1.1\r\nHost: localhost\r\n\r\n');
+  await answers(2);
+  assert.match(received, /HTTP\/1.1 200 /);
 });
 
 const AMOUNTS: readonly (readonly [text: string, code: string])[] = [
