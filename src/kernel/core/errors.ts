@@ -8,6 +8,11 @@ export class ConflictError extends Error {
   override readonly name = 'ConflictError';
 }
 
+/** The batch that this one was to go on from took no effect, so neither did this one: why, the other's error says. */
+export class BatchBeforeFailedError extends Error {
+  override readonly name = 'BatchBeforeFailedError';
+}
+
 /** This process was taken for dead and lost its partitions: it has to join again. */
 export class MembershipLostError extends Error {
   override readonly name = 'MembershipLostError';

@@ -22,7 +22,8 @@ export interface PipelinedConnection {
    */
   query<Row extends object>(text: string): Promise<readonly Row[]>;
   /**
-   * Runs the statements in one transaction; their rows are ignored.
+   * Runs the statements in one transaction; their rows are ignored. One that is called while another runs is sent at once,
+   * where the server knows its statements, and run right after it, whatever becomes of that.
    * @throws the first statement's error, as `sqlstate.translate` makes it; then nothing took effect. When the
    *   connection breaks before the answer, whether it took effect is unknown (UnavailableError).
    */
@@ -61,6 +62,8 @@ export async function openPipelinedConnection(
   const client = new pg.Client(connectionOptions(url, applicationName));
   const prepared: Prepared = { known: new Set(), doubtful: new Set() };
   let broken = false;
+  /** Calls that are not answered yet, and those of them that the driver has still to send. */
+  const calls = { open: 0, unsent: 0 };
   client.on('error', () => {
     broken = true;
   });
@@ -77,13 +80,22 @@ export async function openPipelinedConnection(
   const answered = async <T>(work: () => Promise<T>): Promise<T> => {
     if (broken) throw new UnavailableError('the connection to PostgreSQL is broken');
     const timer = setTimeout(() => connection.stream.destroy(), timeoutMs);
+    calls.open += 1;
     try {
       return await work();
     } catch (cause) {
       throw translate(cause);
     } finally {
+      calls.open -= 1;
       clearTimeout(timer);
     }
+  };
+
+  /** The driver sends a query when the one before it is answered. What stands behind nothing unsent need not wait for that. */
+  const sendAhead = (statements: readonly Statement[]): boolean => {
+    if (calls.open === 1 || calls.unsent > 0 || statements.some(({ name }) => !prepared.known.has(name))) return false;
+    send(statements, new Set(), prepared, connection);
+    return true;
   };
 
   return {
@@ -91,12 +103,27 @@ export async function openPipelinedConnection(
     get broken() {
       return broken;
     },
-    query: (text) => answered(async () => (await client.query(text)).rows),
+    query: (text) =>
+      answered(async () => {
+        calls.unsent += 1;
+        try {
+          return (await client.query(text)).rows;
+        } finally {
+          calls.unsent -= 1;
+        }
+      }),
     transaction: (statements) =>
       answered(
         () =>
           new Promise((resolve, reject) => {
-            client.query(transactionOf(statements, prepared, resolve, reject));
+            const sent = sendAhead(statements);
+            if (!sent) calls.unsent += 1;
+            const submit = (unknown: ReadonlySet<string>): void => {
+              if (sent) return;
+              calls.unsent -= 1;
+              send(statements, new Set(unknown), prepared, connection);
+            };
+            client.query(transactionOf(statements, prepared, submit, resolve, reject));
           }),
       ),
     close: () => client.end(),
@@ -112,12 +139,16 @@ export async function openPipelinedConnection(
 function transactionOf(
   statements: readonly Statement[],
   prepared: Prepared,
+  submit: (unknown: ReadonlySet<string>) => void,
   resolve: () => void,
   reject: (error: Error) => void,
 ): pg.Submittable {
-  const unknown = new Set(statements.map(({ name }) => name).filter((name) => !prepared.known.has(name)));
+  let unknown: ReadonlySet<string> = new Set();
   const transaction = {
-    submit: (connection: unknown) => send(statements, new Set(unknown), prepared, connection as Wire),
+    submit: () => {
+      unknown = new Set(statements.map(({ name }) => name).filter((name) => !prepared.known.has(name)));
+      submit(unknown);
+    },
     handleError: (error: Error) => {
       for (const name of unknown) prepared.doubtful.add(name);
       reject(error);

@@ -52,17 +52,16 @@ export interface Commits {
   /** To be called before a state in memory is relied on. */
   forgetWhatOthersChange(): void;
   /**
-   * Decides a batch; one that is decided ahead is sealed as well, as far as the store can.
+   * Decides a batch.
    * @param how `again`: after a conflict; `before`: on what the batch under way leads to
    * @throws UnavailableError when states cannot be loaded
-   * @throws DataError when something in it cannot be stored
    */
   decide(
     items: readonly Item[],
     progress: Progress | undefined,
     how?: { readonly again?: boolean; readonly before?: Underway },
   ): Promise<Decided>;
-  /** Hands the batch to the store. */
+  /** Hands the batch to the store: behind what is under way, from which it goes on. */
   begin(batch: Decided): Underway;
   /** Waits for the commit and makes known what it did. @throws what the store says of it: then nothing took effect */
   finish(batch: Underway): Promise<void>;
@@ -94,7 +93,6 @@ export function createCommits(ports: CommitPorts): Commits {
     const started = performance.now();
     if (before === undefined) forgetWhatOthersChange();
     const prepared = await prepareBatch(items, progress, again, ports, before);
-    if (before !== undefined) writer.announce?.(prepared.commit);
     return { items, progress, started, prepared };
   };
 

@@ -64,13 +64,15 @@ export interface Processor extends Executor {
 }
 
 const RECOVERY_PAUSE_MS = 200;
+/** One that is being committed, and one that waits behind it, so that the store need not wait for us. */
+const MAX_UNDER_WAY = 2;
 
 /**
  * The batch loop of one service. While one batch commits, the next gathers; when idle, a batch of one leaves at once.
  *
  *   gather → decide → commit → settle → gather …
- *     under load: the next batch is decided on what the one under way leads to, and handed in once that is committed;
- *     when it is not, what was decided on it is thrown away
+ *     under load: the next batch is decided on what the one under way leads to, and handed in behind it; when that is not
+ *     committed, neither is the next, and it is decided anew
  *     conflict: forget the states, load, decide again
  *     data refused, a defect: hand the items out one by one, until the culprit stands alone; it fails, the others go on
  *     unavailable: requests are told so, messages stay in the log; wait, forget everything, go on from the saved progress
@@ -90,7 +92,8 @@ export function createProcessor(
   const { snapshotEvery } = settings;
   const commits = createCommits({ ...ports, service, definitions, states, inline, retries, poisoned, snapshotEvery });
   const queue = createRequestQueue(settings.maxQueuedRequests, clock, () => wake());
-  let underway: Underway | undefined;
+  /** The batches handed in, the oldest first. */
+  let underway: Underway[] = [];
   let available = false;
   let stopping = false;
   let oneByOne = 0;
@@ -104,7 +107,7 @@ export function createProcessor(
   const hasWork = (): boolean => queue.length > 0 || hasMessages() || consumer.needsCare || refreshDue;
 
   const waitForWork = async (): Promise<void> => {
-    while (underway === undefined ? !hasWork() && !stopping : !underway.over && !isWorthAhead()) {
+    while (underway.length === 0 ? !hasWork() && !stopping : !underway[0]!.over && !isWorthAhead()) {
       await new Promise<void>((resolve) => {
         wake = resolve;
       });
@@ -125,32 +128,16 @@ export function createProcessor(
     return { items, progress: taken?.progress ?? (due.length > 0 ? consumer.progress : undefined) };
   };
 
-  /**
-   * Waits for the batch under way. @returns whether it is as it was decided: if not, what was decided on it is void
-   * @throws what became of it
-   */
-  const finishUnderway = async (batch: Underway): Promise<boolean> => {
-    try {
-      await commits.finish(batch);
-      return true;
-    } catch (cause) {
-      if (!(cause instanceof ConflictError)) throw cause;
-      observer.conflict(service.name);
-      underway = undefined;
-      await commits.handle(batch.items, batch.progress, 1);
-      return false;
-    } finally {
-      underway = undefined;
-    }
-  };
-
   /** Nothing out of the ordinary goes on: the next batch may be decided before this one is committed. */
   const isPlain = (): boolean =>
     oneByOne === 0 && commits.isAlone() && retries.isEmpty && !consumer.needsCare && !refreshDue && !stopping;
 
   /** A message that failed blocks what follows of its key, which shows once it is settled: nothing is decided ahead of that. */
   const isWorthAhead = (): boolean =>
-    isPlain() && underway?.prepared.failures.length === 0 && queue.length + consumer.pending >= settings.minBatchAhead;
+    isPlain() &&
+    underway.length < MAX_UNDER_WAY &&
+    underway.every((batch) => batch.prepared.failures.length === 0) &&
+    queue.length + consumer.pending >= settings.minBatchAhead;
 
   const requestsOf = (items: readonly Item[]): readonly RequestItem[] =>
     items.filter((item) => item.kind === 'request');
@@ -226,8 +213,12 @@ export function createProcessor(
   };
 
   const step = async (): Promise<void> => {
-    if (underway !== undefined)
-      return underway.over || !isWorthAhead() ? concludeUnderway(underway) : decideAhead(underway);
+    const [oldest] = underway;
+    if (oldest !== undefined) {
+      if (oldest.over || !isWorthAhead()) await conclude(oldest);
+      else await decideAhead(underway.at(-1)!);
+      return;
+    }
     let items: Item[] = [];
     try {
       if (!stopping) await care();
@@ -253,34 +244,59 @@ export function createProcessor(
 
   /** Commits in the background: the next batch may be gathered, and decided, meanwhile. */
   const start = (batch: Decided): void => {
-    underway = commits.begin(batch);
-    void underway.ended.then(() => wake());
+    const begun = commits.begin(batch);
+    underway.push(begun);
+    void begun.ended.then(() => wake());
   };
 
-  const concludeUnderway = async (batch: Underway): Promise<void> => {
+  /**
+   * Waits for the oldest batch under way; when it is not committed, those behind it are dealt with too.
+   * @returns false when all began anew from what is saved: what else was taken from the bus will come again
+   */
+  const conclude = async (oldest: Underway): Promise<boolean> => {
     try {
-      await finishUnderway(batch);
+      await commits.finish(oldest);
+      underway.shift();
+      return true;
     } catch (cause) {
-      await recover(batch.items, cause);
+      const behind = underway.slice(1);
+      underway = [];
+      // They fail with it; until they have, nothing else may be handed in.
+      await Promise.all(behind.map((batch) => batch.ended));
+      return decideAgain(oldest, behind, cause);
     }
   };
 
-  /** Decides the next batch on what the one under way leads to, and hands it in when that is committed. */
+  /** After a conflict a batch is decided anew, and so are those behind it, one after another. @returns see `conclude` */
+  const decideAgain = async (refused: Underway, behind: readonly Underway[], cause: unknown): Promise<boolean> => {
+    let left: readonly Underway[] = [refused, ...behind];
+    try {
+      if (!(cause instanceof ConflictError)) throw cause;
+      observer.conflict(service.name);
+      for (let conflicts = 1; left.length > 0; conflicts = 0) {
+        await commits.handle(left[0]!.items, left[0]!.progress, conflicts);
+        left = left.slice(1);
+      }
+      return true;
+    } catch (error) {
+      for (const batch of left.slice(1).toReversed()) queue.putBack(requestsOf(batch.items));
+      await recover(left[0]!.items, error);
+      return false;
+    }
+  };
+
+  /** Decides the next batch on what the last one under way leads to, and hands it in behind that. */
   const decideAhead = async (before: Underway): Promise<void> => {
     const { items, progress } = gather();
-    if (items.length === 0) return concludeUnderway(before);
-    // An error may be due to the batch under way: decided anew, it shows again or not.
+    if (items.length === 0) return void (await conclude(underway[0]!));
     const next = await commits.decide(items, progress, { before }).catch(() => undefined);
-    let sound = false;
-    try {
-      sound = await finishUnderway(before);
-    } catch (cause) {
-      queue.putBack(requestsOf(items));
-      return recover(before.items, cause);
+    if (next !== undefined) return start(next);
+    // The error may be due to what is under way: decided anew, it shows again or not.
+    while (underway.length > 0) {
+      if (!(await conclude(underway[0]!))) return queue.putBack(requestsOf(items));
     }
     try {
-      if (next === undefined || !sound) await commits.handle(items, progress);
-      else start(next);
+      await commits.handle(items, progress);
     } catch (cause) {
       await recover(items, cause);
     }
@@ -294,7 +310,7 @@ export function createProcessor(
   };
 
   const run = async (): Promise<void> => {
-    while (!stopping || queue.length > 0 || underway !== undefined) {
+    while (!stopping || queue.length > 0 || underway.length > 0) {
       await waitForWork();
       await step();
     }

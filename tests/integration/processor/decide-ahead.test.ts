@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { GroupStore } from '#kernel/bus/group.ts';
 import { ConflictError, DataError, MembershipLostError, UnavailableError } from '#kernel/core/errors.ts';
 import { createIdSource } from '#kernel/core/ids.ts';
+import { inOrder } from '#kernel/event-store/memory/in-order.ts';
 import type { Store } from '#kernel/event-store/store.ts';
 import type { Processor } from '#kernel/processor/processor.ts';
 import { newStream } from '../../support/appending.ts';
@@ -26,18 +27,19 @@ interface GatedStore {
   open(): void;
   /** What commits end with instead, one each. */
   readonly faults: Error[];
-  /** Batches that were decided while another was being committed. */
-  readonly announced: () => number;
+  /** Batches that were handed in while another was being committed. */
+  readonly behind: () => number;
 }
 
 function gatedStore({ store }: Backend): GatedStore {
-  let announced = 0;
+  let behind = 0;
+  let underway = 0;
   let open: () => void = () => undefined;
   let gate = Promise.resolve();
   const faults: Error[] = [];
   return {
     faults,
-    announced: () => announced,
+    behind: () => behind,
     close: () => {
       gate = new Promise((resolve) => {
         open = resolve;
@@ -48,17 +50,22 @@ function gatedStore({ store }: Backend): GatedStore {
       ...store,
       openWriter: async (name) => {
         const writer = await store.openWriter(name);
+        const commit = inOrder(async (batch) => {
+          await gate;
+          const fault = batch.appends.length > 0 ? faults.shift() : undefined;
+          if (fault !== undefined) throw fault;
+          return writer.commit(batch);
+        });
         return {
           ...writer,
           commit: async (batch) => {
-            await gate;
-            const fault = batch.appends.length > 0 ? faults.shift() : undefined;
-            if (fault !== undefined) throw fault;
-            return writer.commit(batch);
-          },
-          announce: (batch) => {
-            announced += 1;
-            writer.announce?.(batch);
+            if (underway > 0) behind += 1;
+            underway += 1;
+            try {
+              return await commit(batch);
+            } finally {
+              underway -= 1;
+            }
           },
         };
       },
@@ -100,7 +107,7 @@ async function twoBatches(t: TestContext, backend: Backend) {
   await until('it is under way', () => processor.status().queuedRequests === 0);
   const next = [add(processor, { id: a, n: 1, least: 5 }), add(processor, { id: b, n: 2 })];
   const outcomes = Promise.allSettled([first, ...next]);
-  await until('the next batch is decided', () => gated.announced() === 1);
+  await until('the next batch is decided', () => gated.behind() === 1);
   return { ...started, a, b, outcomes };
 }
 
@@ -183,7 +190,7 @@ describeBackends('a batch that is decided while the one before it commits', (ope
     const client = await openToyClient(t, backend, [toy]);
     gated.close();
     await client.ask(...Array.from({ length: 20 }, (_, i) => ({ counter_id: newStream().id, n: i + 1 })));
-    await until('the next batch is decided', () => gated.announced() > 0);
+    await until('the next batch is decided', () => gated.behind() > 0);
     gated.faults.push(new DataError('refused, says the test'));
     const own = Promise.allSettled([1, 2].map((n) => add(processor, { id: newStream().id, n })));
     const stopped = processor.stop();
@@ -249,7 +256,7 @@ describeBackends('a batch that is decided while the one before it commits', (ope
       assert.equal(new Set(numbers).size, numbers.length);
     }
     await checkReadModels(backend.store, await additions(backend.store));
-    assert.ok(gated.announced() > 0);
+    assert.ok(gated.behind() > 0);
   });
 });
 
@@ -261,7 +268,7 @@ test('a batch decided ahead that cannot be encoded is tried again item by item',
   await until('it is under way', () => processor.status().queuedRequests === 0);
   const large = [0, 1].map(() => add(processor, { id: newStream().id, n: Number.MAX_SAFE_INTEGER }));
   const outcomes = Promise.allSettled([first, ...large]);
-  await until('the next batch is decided', () => gated.announced() === 1);
+  await until('the next batch is decided', () => gated.behind() === 1);
   gated.open();
   assert.ok(
     (await outcomes).every(({ status }) => status === 'fulfilled'),

@@ -4,6 +4,7 @@ import { seal } from '../seal.ts';
 import type { Commit, Committed, Store, Writer } from '../store.ts';
 import { monthOf } from '../store.ts';
 import { checkStreams, planAppend, planSideWrites } from './commit.ts';
+import { inOrder } from './in-order.ts';
 import { findAnswers, loadRows, loadStream, readLog, readStream } from './read.ts';
 import { claimMemoryChain, createMemoryTables, type MemoryChain, type MemoryTables } from './tables.ts';
 
@@ -46,7 +47,7 @@ function createMemoryWriter(tables: MemoryTables, clock: Clock): Writer {
   };
 
   return {
-    commit: async (batch) => commit(batch),
+    commit: inOrder(async (batch) => commit(batch)),
     recover: async () => {
       if (closed) throw new UnavailableError('the writer is closed');
     },

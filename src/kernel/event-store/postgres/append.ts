@@ -26,8 +26,8 @@ export function appendStatements(
   const { events } = batch;
   const begin: Statement = {
     name: 'begin_append',
-    text: 'SELECT begin_append($1::int, $2::int, $3::bigint, $4::bigint, $5::bytea)',
-    values: [month, from.chain, from.position, batch.end.position, Buffer.from(batch.end.hash, 'hex')],
+    text: 'SELECT begin_append($1::int, $2::int, $3::bigint, $4::bigint, $5::bytea, $6::bytea)',
+    values: [month, from.chain, from.position, batch.end.position, bytes(batch.end.hash), bytes(from.hash)],
   };
   const insert: Statement = {
     name: 'insert_events',
@@ -71,6 +71,10 @@ export function appendStatements(
   };
   const unproven = appends.filter((append) => !isProven(append, month));
   return unproven.length === 0 ? [begin, insert] : [begin, checkStatement(unproven), insert];
+}
+
+function bytes(hex: string): Buffer {
+  return Buffer.from(hex, 'hex');
 }
 
 /**

@@ -1,5 +1,5 @@
 import type { Clock } from '../../core/clock.ts';
-import { ConflictError, UnavailableError } from '../../core/errors.ts';
+import { BatchBeforeFailedError, ConflictError, UnavailableError } from '../../core/errors.ts';
 import type { RecordedEvent } from '../../core/event.ts';
 import { openPipelinedConnection, type PipelinedConnection, type Statement } from '../../postgres/pipeline.ts';
 import type { Sql } from '../../postgres/sql.ts';
@@ -30,13 +30,17 @@ const NO_CHAIN: ChainEnd = { chain: 0, position: 0, hash: CHAIN_START };
 
 /** A batch sealed for a place in the chain, and what appends it there. */
 interface Sealed {
-  readonly commit: Commit;
   readonly from: ChainEnd;
-  readonly month: number;
-  readonly storedAt: number;
   readonly events: readonly RecordedEvent[];
   readonly end: ChainEnd;
   readonly statements: readonly Statement[];
+}
+
+/** A commit that has no answer yet. */
+interface Underway {
+  /** Where the chain stands once it is in; undefined: it is not sent yet, or adds nothing to the chain. */
+  end: ChainEnd | undefined;
+  readonly succeeded: Promise<boolean>;
 }
 
 interface Session {
@@ -49,14 +53,17 @@ interface Session {
  * The writer of one chain. Its state machine: no session → (open a connection) → session → (first commit of events
  * or sums: claim a chain) → a commit moves the chain's end; a broken connection → no session, and if a commit was under
  * way, `settle` finds out what became of it by looking for its last link in the chain.
+ *
+ * A commit of events that is handed in while another is under way is sealed for where that one will end, and sent right
+ * behind it: PostgreSQL goes on without waiting for us, and refuses it when the chain does not end there. What adds no
+ * events would not be refused; it waits until the one before it has succeeded.
  */
 export function createWriter(settings: WriterSettings, sql: Sql, clock: Clock): Writer {
   let session: Session | undefined;
   let month = 0;
   let lostPid: number | undefined;
-  /** Where the chain ends once the commit under way is in. */
-  let expectedEnd: ChainEnd | undefined;
-  let announced: Sealed | undefined;
+  /** The commit that was handed in last. */
+  let underway: Underway | undefined;
 
   const open = async (): Promise<Session> => {
     if (session !== undefined && !session.connection.broken) return session;
@@ -95,46 +102,69 @@ export function createWriter(settings: WriterSettings, sql: Sql, clock: Clock): 
     const checks = seen.length === 0 ? [] : [checkStatement(seen)];
     const statements = [...checks, ...appends, ...sideStatements(commit, from.chain)];
     // The texts stand in the statements now; held on to, they would outlive several collections of garbage.
-    return { commit, from, month, storedAt: batch.storedAt, events: batch.events, end: batch.end, statements };
+    return { from, events: batch.events, end: batch.end, statements };
   };
 
-  /** Whether it is still where it was sealed for; a clock that was set back may have sealed it with another month's time. */
-  const fits = (sealed: Sealed, commit: Commit, from: ChainEnd): boolean =>
-    sealed.commit === commit && sealed.from === from && sealed.month === month && monthOf(sealed.storedAt) === month;
-
-  const send = async (commit: Commit): Promise<Committed> => {
+  const send = async (commit: Commit, own: Underway): Promise<Committed> => {
     const current = await open();
     if (commit.appends.length > 0) await enter(clock.now());
     if (needsChain(commit)) current.end ??= await claimChain(current.connection);
-    const from = current.end ?? NO_CHAIN;
-    const sealed = announced !== undefined && fits(announced, commit, from) ? announced : sealAt(commit, from);
-    announced = undefined;
-    expectedEnd = current.end && sealed.end;
+    return transact(current, commit, sealAt(commit, current.end ?? NO_CHAIN), own);
+  };
+
+  const transact = async (
+    current: Session,
+    commit: Commit,
+    sealed: Sealed,
+    own: Underway,
+    before?: Underway,
+  ): Promise<Committed> => {
+    const { from, events, end, statements } = sealed;
+    if (events.length > 0) own.end = end;
+    const storedIn = month;
     try {
-      if (sealed.statements.length > 0) await current.connection.transaction(sealed.statements);
+      if (statements.length > 0) await current.connection.transaction(statements);
     } catch (cause) {
-      return recover(cause, commit, sealed);
-    } finally {
-      expectedEnd = undefined;
+      own.end = undefined;
+      if (before !== undefined) await success(before);
+      return recover(cause, commit, sealed, own);
     }
-    if (current.end !== undefined) current.end = sealed.end;
-    return { chain: from.chain, events: sealed.events, month };
+    if (current.end !== undefined) current.end = end;
+    return { chain: from.chain, events, month: storedIn };
+  };
+
+  const handIn = async (batch: Commit, own: Underway, before: Underway | undefined): Promise<Committed> => {
+    if (batch.appends.some((append) => append.events.length === 0)) throw new ConflictError('an append without events');
+    return before === undefined ? send(batch, own) : sendBehind(before, batch, own);
+  };
+
+  /** Goes on from a commit that is under way: behind it where it can be refused with it, else after it. */
+  const sendBehind = async (before: Underway, commit: Commit, own: Underway): Promise<Committed> => {
+    const canBeRefused = commit.appends.length > 0 && monthOf(clock.now()) <= month;
+    if (canBeRefused && before.end !== undefined && session !== undefined && !session.connection.broken)
+      return transact(session, commit, sealAt(commit, before.end), own, before);
+    await success(before);
+    return send(commit, own);
+  };
+
+  const success = async (before: Underway): Promise<void> => {
+    if (!(await before.succeeded)) throw new BatchBeforeFailedError('the batch before this one took no effect');
   };
 
   /** Mends what concerns only the writer and sends again; else the error is the caller's. */
-  const recover = async (cause: unknown, batch: Commit, sealed: Sealed): Promise<Committed> => {
+  const recover = async (cause: unknown, batch: Commit, sealed: Sealed, own: Underway): Promise<Committed> => {
     const state = sqlStateOf((cause as Error).cause);
     if (state === RAISED.monthClosed) {
       month = await currentMonth(sql);
-      return send(batch);
+      return send(batch, own);
     }
     if (isMissingPartition((cause as Error).cause)) {
       month = await enterMonth(sql, month);
-      return send(batch);
+      return send(batch, own);
     }
     if (state === RAISED.chainMoved) {
       await drop();
-      return send(batch);
+      return send(batch, own);
     }
     if (!(cause instanceof UnavailableError)) throw cause;
     await drop();
@@ -159,13 +189,21 @@ export function createWriter(settings: WriterSettings, sql: Sql, clock: Clock): 
   };
 
   return {
-    commit: async (batch) => {
-      if (batch.appends.some((append) => append.events.length === 0))
-        throw new ConflictError('an append without events');
-      return send(batch);
-    },
-    announce: (batch) => {
-      if (expectedEnd !== undefined) announced = sealAt(batch, expectedEnd);
+    commit: (batch) => {
+      const before = underway;
+      const { promise: succeeded, resolve } = Promise.withResolvers<boolean>();
+      const own: Underway = { end: undefined, succeeded };
+      underway = own;
+      const ended = (success: boolean): void => {
+        if (underway === own) underway = undefined;
+        resolve(success);
+      };
+      const committed = handIn(batch, own, before);
+      committed.then(
+        () => ended(true),
+        () => ended(false),
+      );
+      return committed;
     },
     recover: async () => {
       await open();
