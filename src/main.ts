@@ -2,13 +2,13 @@ import { mkdir } from 'node:fs/promises';
 import { type AddressInfo, createServer } from 'node:net';
 import type { Log } from '#kernel/observability/log.ts';
 import { createMetrics, type Metrics } from '#kernel/observability/metrics.ts';
-import { loadExchangeRates } from '#src/api/routes/rates.ts';
 import { createApi } from '#src/api/server.ts';
 import { apiContext } from '#src/composition/api-context.ts';
 import { type Database, openDatabase, SERVICES_WITH_TABLES } from '#src/composition/database.ts';
 import { partitionJob, pruneJob } from '#src/composition/jobs.ts';
 import { createKernel, type Kernel } from '#src/composition/kernel.ts';
 import { metricsService } from '#src/composition/metrics.ts';
+import { loadExchangeRates } from '#src/composition/rates.ts';
 import {
   catalogOf,
   prepareServices,

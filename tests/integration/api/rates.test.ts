@@ -3,7 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { loadExchangeRates } from '#src/api/routes/rates.ts';
+import { loadExchangeRates } from '#src/composition/rates.ts';
 import { type InjectedApi, startInjectedApi } from '../../support/injected-api.ts';
 
 const RATES = { base: 'EUR', as_of: '2026-01-02', rates: { USD: '1.25', JPY: '150' } };
