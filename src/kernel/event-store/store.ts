@@ -124,14 +124,15 @@ export interface Committed {
 /** One writer of the log: owns a chain and a connection; its commits follow one another. */
 export interface Writer {
   /**
-   * Makes one batch durable. One that is handed in while another is under way goes on from that: it takes effect only
-   * after it, and not at all unless that does.
+   * Makes one batch durable. Batches take effect in the order in which they are handed in.
+   * @param after a commit of this writer that the batch was decided on: unless that takes effect, neither does this. It
+   *   may still be under way, or have ended. Without it, what became of the commits before makes no difference
    * @throws ConflictError a stream, an idempotency key or a consumer's membership is not as expected: nothing changed
    * @throws UnavailableError the store cannot be reached: nothing is known to have changed
    * @throws DataError the store refuses a value: the batch holds something that no waiting will mend
-   * @throws BatchBeforeFailedError the batch that this one goes on from took no effect, so this one took none
+   * @throws BatchBeforeFailedError `after` took no effect, so this took none
    */
-  commit(batch: Commit): Promise<Committed>;
+  commit(batch: Commit, after?: Promise<unknown>): Promise<Committed>;
   /**
    * After an UnavailableError: resolves once the store is back and nothing of the failed commit is still under way, so
    * that what is read from then on is final. @throws UnavailableError when it is not back yet

@@ -91,6 +91,15 @@ export async function openPipelinedConnection(
     }
   };
 
+  /** Transactions wait here, not in the driver, which is to be given one at a time. */
+  const waiting: pg.Submittable[] = [];
+  let running = false;
+  const runNext = (): void => {
+    const next = waiting.shift();
+    running = next !== undefined;
+    if (next !== undefined) client.query(next);
+  };
+
   /** The driver sends a query when the one before it is answered. What stands behind nothing unsent need not wait for that. */
   const sendAhead = (statements: readonly Statement[]): boolean => {
     if (calls.open === 1 || calls.unsent > 0 || statements.some(({ name }) => !prepared.known.has(name))) return false;
@@ -123,7 +132,16 @@ export async function openPipelinedConnection(
               calls.unsent -= 1;
               send(statements, new Set(unknown), prepared, connection);
             };
-            client.query(transactionOf(statements, prepared, submit, resolve, reject));
+            let ended = false;
+            const end = (error?: Error): void => {
+              if (ended) return;
+              ended = true;
+              runNext();
+              if (error === undefined) resolve();
+              else reject(error);
+            };
+            waiting.push(transactionOf(statements, prepared, submit, end));
+            if (!running) runNext();
           }),
       ),
     close: () => client.end(),
@@ -140,8 +158,7 @@ function transactionOf(
   statements: readonly Statement[],
   prepared: Prepared,
   submit: (unknown: ReadonlySet<string>) => void,
-  resolve: () => void,
-  reject: (error: Error) => void,
+  end: (error?: Error) => void,
 ): pg.Submittable {
   let unknown: ReadonlySet<string> = new Set();
   const transaction = {
@@ -151,14 +168,14 @@ function transactionOf(
     },
     handleError: (error: Error) => {
       for (const name of unknown) prepared.doubtful.add(name);
-      reject(error);
+      end(error);
     },
     handleReadyForQuery: () => {
       for (const name of unknown) {
         prepared.known.add(name);
         prepared.doubtful.delete(name);
       }
-      resolve();
+      end();
     },
     handleDataRow: () => undefined,
     handleCommandComplete: () => undefined,

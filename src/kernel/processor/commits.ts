@@ -61,8 +61,8 @@ export interface Commits {
     progress: Progress | undefined,
     how?: { readonly again?: boolean; readonly before?: Underway },
   ): Promise<Decided>;
-  /** Hands the batch to the store: behind what is under way, from which it goes on. */
-  begin(batch: Decided): Underway;
+  /** Hands the batch to the store. @param before the batch that it was decided on */
+  begin(batch: Decided, before?: Underway): Underway;
   /** Waits for the commit and makes known what it did. @throws what the store says of it: then nothing took effect */
   finish(batch: Underway): Promise<void>;
   /**
@@ -96,8 +96,9 @@ export function createCommits(ports: CommitPorts): Commits {
     return { items, progress, started, prepared };
   };
 
-  const begin = (batch: Decided): Underway => {
-    const committed = batch.prepared.empty ? Promise.resolve(undefined) : writer.commit(batch.prepared.commit);
+  const begin: Commits['begin'] = (batch, before) => {
+    const { empty, commit } = batch.prepared;
+    const committed = empty ? Promise.resolve(undefined) : writer.commit(commit, before?.committed);
     const end = (): void => {
       underway.over = true;
     };

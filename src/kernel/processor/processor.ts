@@ -243,17 +243,18 @@ export function createProcessor(
   };
 
   /** Commits in the background: the next batch may be gathered, and decided, meanwhile. */
-  const start = (batch: Decided): void => {
-    const begun = commits.begin(batch);
+  const start = (batch: Decided, before?: Underway): void => {
+    const begun = commits.begin(batch, before);
     underway.push(begun);
     void begun.ended.then(() => wake());
   };
 
   /**
    * Waits for the oldest batch under way; when it is not committed, those behind it are dealt with too.
-   * @returns false when all began anew from what is saved: what else was taken from the bus will come again
+   * @param waiting what was gathered and is not handed in: its requests wait with the others if all begins anew
+   * @returns false when all began anew from what is saved: what was taken from the bus will come again
    */
-  const conclude = async (oldest: Underway): Promise<boolean> => {
+  const conclude = async (oldest: Underway, waiting: readonly Item[] = []): Promise<boolean> => {
     try {
       await commits.finish(oldest);
       underway.shift();
@@ -263,12 +264,17 @@ export function createProcessor(
       underway = [];
       // They fail with it; until they have, nothing else may be handed in.
       await Promise.all(behind.map((batch) => batch.ended));
-      return decideAgain(oldest, behind, cause);
+      return decideAgain(oldest, behind, waiting, cause);
     }
   };
 
   /** After a conflict a batch is decided anew, and so are those behind it, one after another. @returns see `conclude` */
-  const decideAgain = async (refused: Underway, behind: readonly Underway[], cause: unknown): Promise<boolean> => {
+  const decideAgain = async (
+    refused: Underway,
+    behind: readonly Underway[],
+    waiting: readonly Item[],
+    cause: unknown,
+  ): Promise<boolean> => {
     let left: readonly Underway[] = [refused, ...behind];
     try {
       if (!(cause instanceof ConflictError)) throw cause;
@@ -279,6 +285,7 @@ export function createProcessor(
       }
       return true;
     } catch (error) {
+      queue.putBack(requestsOf(waiting));
       for (const batch of left.slice(1).toReversed()) queue.putBack(requestsOf(batch.items));
       await recover(left[0]!.items, error);
       return false;
@@ -290,11 +297,9 @@ export function createProcessor(
     const { items, progress } = gather();
     if (items.length === 0) return void (await conclude(underway[0]!));
     const next = await commits.decide(items, progress, { before }).catch(() => undefined);
-    if (next !== undefined) return start(next);
+    if (next !== undefined) return start(next, before);
     // The error may be due to what is under way: decided anew, it shows again or not.
-    while (underway.length > 0) {
-      if (!(await conclude(underway[0]!))) return queue.putBack(requestsOf(items));
-    }
+    while (underway.length > 0) if (!(await conclude(underway[0]!, items))) return;
     try {
       await commits.handle(items, progress);
     } catch (cause) {

@@ -1,23 +1,29 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { BatchBeforeFailedError, ConflictError } from '#kernel/core/errors.ts';
-import type { Writer } from '#kernel/event-store/store.ts';
+import type { Commit, Committed, Writer } from '#kernel/event-store/store.ts';
 import { append, newStream, openWriter, wholeLog } from '../../support/appending.ts';
 import { describeBackends } from '../../support/backends.ts';
 import { COUNTERS } from '../../support/toy-tables.ts';
 
 const ABSENT = 7;
 
-/** Hands in commits without waiting for any. */
-function handIn(writer: Writer, ...batches: readonly Parameters<Writer['commit']>[0][]) {
-  return Promise.allSettled(batches.map((batch) => writer.commit(batch)));
+/** Hands in commits, each to go on from the one before it, without waiting for any. */
+function handIn(writer: Writer, ...batches: readonly Commit[]) {
+  let last: Promise<Committed> | undefined;
+  return Promise.allSettled(
+    batches.map((batch) => {
+      last = writer.commit(batch, last);
+      return last;
+    }),
+  );
 }
 
 function reasons(outcomes: readonly PromiseSettledResult<unknown>[]): readonly string[] {
   return outcomes.map((outcome) => (outcome.status === 'rejected' ? (outcome.reason as Error).name : 'committed'));
 }
 
-describeBackends('a commit that is handed in while another is under way', (open) => {
+describeBackends('a commit that goes on from another, which is under way', (open) => {
   test('goes on from it', async (t) => {
     const { store } = await open(t);
     const writer = await openWriter(t, store);
@@ -74,5 +80,44 @@ describeBackends('a commit that is handed in while another is under way', (open)
     assert.deepEqual(reasons(outcomes), ['committed', ConflictError.name, BatchBeforeFailedError.name]);
     await writer.commit({ appends: [append(stream, 2)] });
     assert.equal((await wholeLog(store)).length, 3);
+  });
+
+  test('takes no effect when it is handed in after that failed', async (t) => {
+    const { store } = await open(t);
+    const writer = await openWriter(t, store);
+    const failed = writer.commit({ appends: [append(newStream(), ABSENT)] });
+    await assert.rejects(failed, ConflictError);
+    await assert.rejects(writer.commit({ appends: [append(newStream(), 0)] }, failed), BatchBeforeFailedError);
+    assert.equal((await wholeLog(store)).length, 0);
+  });
+
+  test('holds the place of one that cannot be stored: what comes next waits for both', async (t) => {
+    const { store } = await open(t);
+    const writer = await openWriter(t, store);
+    const stream = newStream();
+    await writer.commit({ appends: [append(stream, 0)] });
+    const counter = { id: newStream().id, note: null, open: true, detail: null, changed_at: 0 };
+    const rows = (total: number) => [{ table: COUNTERS, rows: [{ ...counter, total }] }];
+    const outcomes = await handIn(
+      writer,
+      { appends: [append(stream, ABSENT)] },
+      { appends: [append(newStream(), 0)], rows: rows(2 ** 60) },
+      { appends: [], rows: rows(1) },
+    );
+    assert.ok(outcomes.every(({ status }) => status === 'rejected'));
+    assert.deepEqual(await store.loadRows(COUNTERS, [[counter.id]]), []);
+  });
+
+  test('is not what one is that does not say so: that only comes after it', async (t) => {
+    const { store } = await open(t);
+    const writer = await openWriter(t, store);
+    const stream = newStream();
+    await writer.commit({ appends: [append(stream, 0)] });
+    const outcomes = await Promise.allSettled([
+      writer.commit({ appends: [append(stream, ABSENT)] }),
+      writer.commit({ appends: [append(stream, 1)] }),
+      writer.commit({ appends: [append(stream, 2)] }),
+    ]);
+    assert.deepEqual(reasons(outcomes), [ConflictError.name, 'committed', 'committed']);
   });
 });

@@ -3,6 +3,7 @@ import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BatchBeforeFailedError, UnavailableError } from '#kernel/core/errors.ts';
 import { createIdSource } from '#kernel/core/ids.ts';
+import { makePartitionsAhead } from '#kernel/event-store/postgres/months.ts';
 import { verifyStore } from '#kernel/event-store/postgres/verify.ts';
 import { type Committed, monthOf, type StreamAppend, type Writer } from '#kernel/event-store/store.ts';
 import { append, newStream, openWriter, wholeLog } from '../../support/appending.ts';
@@ -20,11 +21,11 @@ async function countEvents({ pool }: PostgresBackend): Promise<number> {
   return rows[0]!.count;
 }
 
-/** Hands in one commit after another, each as soon as the one before it is sent. */
+/** Hands in one commit after another, each to go on from the one before it and as soon as that is sent. */
 async function handIn(writer: Writer, appends: readonly StreamAppend[]): Promise<readonly Promise<Committed>[]> {
   const committing: Promise<Committed>[] = [];
   for (const one of appends) {
-    committing.push(writer.commit({ appends: [one] }));
+    committing.push(writer.commit({ appends: [one] }, committing.at(-1)));
     committing.at(-1)!.catch(() => undefined);
     await sleep(STEP_MS);
   }
@@ -109,7 +110,8 @@ async function handInTwo(
     const first = writer.commit({ appends: [append(stream, 0)] });
     await sleep(STEP_MS);
     backend.clock.advance(steps.beforeSecond);
-    const second = writer.commit({ appends: [append(newStream('counter', ids.uuid()), 0), append(stream, 1)] });
+    const appends = [append(newStream('counter', ids.uuid()), 0), append(stream, 1)];
+    const second = writer.commit({ appends }, first);
     backend.clock.advance(steps.afterSecond);
     await meanwhile();
     return { committing: Promise.all([first, second]) };
@@ -154,4 +156,31 @@ test('commits under way when their month is closed go into the next', async (t) 
   const months = commits.flatMap(({ events, month }) => events.map(() => month));
   assert.deepEqual(await monthsStored(backend, ids), months);
   assert.deepEqual(await verifyStore(backend.pool), []);
+});
+
+test('a commit is stored in the month that it says: the month begins while it is sealed', async (t) => {
+  const backend = await openPostgres(t);
+  const turn = Date.UTC(2026, 10, 1);
+  await makePartitionsAhead(backend.pool, turn - 1, 1);
+  const readings: number[] = [];
+  const writer = await openWriter(t, backend.storeWith({ now: () => readings.shift() ?? turn - 1 }), 'turning');
+  const stream = newStream('counter', createIdSource(createManualClock(LAST_MOMENT)).uuid());
+  await writer.commit({ appends: [append(stream, 0)] });
+  readings.push(turn - 1, turn);
+  const { events, month } = await writer.commit({ appends: [append(stream, 1)] });
+  assert.deepEqual(await monthsStored(backend, [events[0]!.id]), [month]);
+});
+
+test('a commit behind one that is sent again in a new session is sent again too', async (t) => {
+  const { backend, writer, stream } = await startFarWriter(t);
+  let committing: readonly Promise<Committed>[] = [];
+  await backend.pool.transaction(async (sql) => {
+    await sql.query('UPDATE event_chains SET position = position + 1');
+    committing = await handIn(writer, [append(stream, 2), append(stream, 3), append(stream, 4)]);
+  });
+  const committed = await Promise.all(committing);
+  assert.deepEqual(
+    committed.map(({ events }) => events[0]!.streamPosition),
+    [3, 4, 5],
+  );
 });

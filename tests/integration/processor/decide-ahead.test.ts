@@ -58,14 +58,15 @@ function gatedStore({ store }: Backend): GatedStore {
         });
         return {
           ...writer,
-          commit: async (batch) => {
+          commit: (batch, after) => {
             if (underway > 0) behind += 1;
             underway += 1;
-            try {
-              return await commit(batch);
-            } finally {
+            const committed = commit(batch, after);
+            const end = (): void => {
               underway -= 1;
-            }
+            };
+            committed.then(end, end);
+            return committed;
           },
         };
       },

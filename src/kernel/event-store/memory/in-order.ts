@@ -1,22 +1,24 @@
 import { BatchBeforeFailedError } from '../../core/errors.ts';
-import type { Commit, Committed } from '../store.ts';
+import type { Commit, Committed, Writer } from '../store.ts';
 
-/**
- * Makes commits follow one another as a `Writer` promises it: one that is handed in while another is under way begins
- * when that has taken effect, and fails when that fails.
- */
-export function inOrder(commit: (batch: Commit) => Promise<Committed>): (batch: Commit) => Promise<Committed> {
+/** Makes commits follow one another, and depend on one another, as `Writer` promises it. */
+export function inOrder(commit: (batch: Commit) => Promise<Committed>): Writer['commit'] {
   let underway: Promise<Committed> | undefined;
 
-  const after = async (before: Promise<Committed>, batch: Commit): Promise<Committed> => {
-    await before.catch((cause: unknown) => {
+  const inTurn = async (
+    batch: Commit,
+    before: Promise<unknown> | undefined,
+    after: Promise<unknown> | undefined,
+  ): Promise<Committed> => {
+    await before?.catch(() => undefined);
+    await after?.catch((cause: unknown) => {
       throw new BatchBeforeFailedError('the batch before this one took no effect', { cause });
     });
     return commit(batch);
   };
 
-  return (batch) => {
-    const own = underway === undefined ? commit(batch) : after(underway, batch);
+  return (batch, after) => {
+    const own = underway === undefined && after === undefined ? commit(batch) : inTurn(batch, underway, after);
     underway = own;
     const ended = (): void => {
       if (underway === own) underway = undefined;

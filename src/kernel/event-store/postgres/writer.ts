@@ -36,11 +36,11 @@ interface Sealed {
   readonly statements: readonly Statement[];
 }
 
-/** A commit that has no answer yet. */
+/** A commit that has not ended yet. */
 interface Underway {
+  committed: Promise<Committed> | undefined;
   /** Where the chain stands once it is in; undefined: it is not sent yet, or adds nothing to the chain. */
   end: ChainEnd | undefined;
-  readonly succeeded: Promise<boolean>;
 }
 
 interface Session {
@@ -54,9 +54,9 @@ interface Session {
  * or sums: claim a chain) → a commit moves the chain's end; a broken connection → no session, and if a commit was under
  * way, `settle` finds out what became of it by looking for its last link in the chain.
  *
- * A commit of events that is handed in while another is under way is sealed for where that one will end, and sent right
- * behind it: PostgreSQL goes on without waiting for us, and refuses it when the chain does not end there. What adds no
- * events would not be refused; it waits until the one before it has succeeded.
+ * A commit of events that goes on from one under way is sealed for where that one will end, and sent right behind it:
+ * PostgreSQL goes on without waiting for us, and refuses it when the chain does not end there. What adds no events would
+ * not be refused; it waits until the one before it has succeeded.
  */
 export function createWriter(settings: WriterSettings, sql: Sql, clock: Clock): Writer {
   let session: Session | undefined;
@@ -96,7 +96,8 @@ export function createWriter(settings: WriterSettings, sql: Sql, clock: Clock): 
   };
 
   const sealAt = (commit: Commit, from: ChainEnd): Sealed => {
-    const batch = seal(commit.appends, from, Math.max(clock.now(), monthStart(month)));
+    const storedAt = Math.min(Math.max(clock.now(), monthStart(month)), monthStart(month + 1) - 1);
+    const batch = seal(commit.appends, from, storedAt);
     const appends = batch.events.length === 0 ? [] : appendStatements(commit.appends, batch, from, month);
     const { seen = [] } = commit;
     const checks = seen.length === 0 ? [] : [checkStatement(seen)];
@@ -126,16 +127,35 @@ export function createWriter(settings: WriterSettings, sql: Sql, clock: Clock): 
       if (statements.length > 0) await current.connection.transaction(statements);
     } catch (cause) {
       own.end = undefined;
-      if (before !== undefined) await success(before);
+      if (before !== undefined) {
+        await success(before.committed);
+        // The one before it had to be sealed anew: this one was sent to follow a link that never came to be.
+        if (before.end?.hash !== from.hash) return send(commit, own);
+      }
       return recover(cause, commit, sealed, own);
     }
     if (current.end !== undefined) current.end = end;
     return { chain: from.chain, events, month: storedIn };
   };
 
-  const handIn = async (batch: Commit, own: Underway, before: Underway | undefined): Promise<Committed> => {
-    if (batch.appends.some((append) => append.events.length === 0)) throw new ConflictError('an append without events');
-    return before === undefined ? send(batch, own) : sendBehind(before, batch, own);
+  const handIn = async (
+    batch: Commit,
+    own: Underway,
+    before: Underway | undefined,
+    after: Promise<unknown> | undefined,
+  ): Promise<Committed> => {
+    try {
+      if (batch.appends.some((append) => append.events.length === 0))
+        throw new ConflictError('an append without events');
+      if (before !== undefined && before.committed === after) return await sendBehind(before, batch, own);
+      await success(after);
+      if (before !== undefined) await end(before);
+      return await send(batch, own);
+    } catch (cause) {
+      // It ends no earlier than the one before it: what comes next waits for it alone.
+      if (before !== undefined) await end(before);
+      throw cause;
+    }
   };
 
   /** Goes on from a commit that is under way: behind it where it can be refused with it, else after it. */
@@ -143,12 +163,8 @@ export function createWriter(settings: WriterSettings, sql: Sql, clock: Clock): 
     const canBeRefused = commit.appends.length > 0 && monthOf(clock.now()) <= month;
     if (canBeRefused && before.end !== undefined && session !== undefined && !session.connection.broken)
       return transact(session, commit, sealAt(commit, before.end), own, before);
-    await success(before);
+    await success(before.committed);
     return send(commit, own);
-  };
-
-  const success = async (before: Underway): Promise<void> => {
-    if (!(await before.succeeded)) throw new BatchBeforeFailedError('the batch before this one took no effect');
   };
 
   /** Mends what concerns only the writer and sends again; else the error is the caller's. */
@@ -169,6 +185,7 @@ export function createWriter(settings: WriterSettings, sql: Sql, clock: Clock): 
     if (!(cause instanceof UnavailableError)) throw cause;
     await drop();
     if (sealed.events.length > 0 && (await settle(sealed.end))) {
+      own.end = sealed.end;
       return { chain: sealed.end.chain, events: sealed.events, month };
     }
     throw cause;
@@ -189,20 +206,15 @@ export function createWriter(settings: WriterSettings, sql: Sql, clock: Clock): 
   };
 
   return {
-    commit: (batch) => {
+    commit: (batch, after) => {
       const before = underway;
-      const { promise: succeeded, resolve } = Promise.withResolvers<boolean>();
-      const own: Underway = { end: undefined, succeeded };
+      const own: Underway = { committed: undefined, end: undefined };
+      const committed = handIn(batch, own, before, after);
+      own.committed = committed;
       underway = own;
-      const ended = (success: boolean): void => {
+      void end(own).then(() => {
         if (underway === own) underway = undefined;
-        resolve(success);
-      };
-      const committed = handIn(batch, own, before);
-      committed.then(
-        () => ended(true),
-        () => ended(false),
-      );
+      });
       return committed;
     },
     recover: async () => {
@@ -215,4 +227,15 @@ export function createWriter(settings: WriterSettings, sql: Sql, clock: Clock): 
 /** Sums are kept apart by the chain's number. */
 function needsChain(batch: Commit): boolean {
   return batch.appends.length > 0 || (batch.sums?.some((sum) => sum.rows.length > 0) ?? false);
+}
+
+/** @throws BatchBeforeFailedError when the commit failed */
+async function success(committed: Promise<unknown> | undefined): Promise<void> {
+  await committed?.catch((cause: unknown) => {
+    throw new BatchBeforeFailedError('the batch before this one took no effect', { cause });
+  });
+}
+
+async function end({ committed }: Underway): Promise<void> {
+  await committed?.catch(() => undefined);
 }
