@@ -1,6 +1,5 @@
 import type { GroupStore } from '#kernel/bus/group.ts';
 import { UnavailableError } from '#kernel/core/errors.ts';
-import { inOrder } from '#kernel/event-store/memory/in-order.ts';
 import type { Store, Writer } from '#kernel/event-store/store.ts';
 import type { FailureStore } from '#kernel/processor/failures.ts';
 import type { Backend } from './backends.ts';
@@ -30,13 +29,13 @@ export function faultyView({ store, groups, failures }: Backend): FaultyView {
     if (switches.down) throw new UnavailableError('out of reach, says the test');
   };
   const wrapWriter = (writer: Writer): Writer => ({
-    commit: inOrder(async (batch) => {
+    commit: async (batch) => {
       check();
       const committed = await writer.commit(batch);
       if (switches.lostAnswers === 0 || batch.appends.length === 0) return committed;
       switches.lostAnswers -= 1;
       throw new UnavailableError('the answer was lost, says the test');
-    }),
+    },
     recover: async () => {
       check();
       return writer.recover();

@@ -110,6 +110,11 @@ export interface Commit {
   readonly sums?: readonly SumWrites[];
   readonly progress?: Progress;
   readonly failures?: FailureWrites;
+  /**
+   * The commit, by the same writer, that this batch was decided on: unless that takes effect, neither does this. It may
+   * still be under way, or have ended. Without it, what became of the commits before makes no difference.
+   */
+  readonly after?: Promise<unknown>;
 }
 
 /** Where a commit's events landed. */
@@ -125,14 +130,12 @@ export interface Committed {
 export interface Writer {
   /**
    * Makes one batch durable. Batches take effect in the order in which they are handed in.
-   * @param after a commit of this writer that the batch was decided on: unless that takes effect, neither does this. It
-   *   may still be under way, or have ended. Without it, what became of the commits before makes no difference
    * @throws ConflictError a stream, an idempotency key or a consumer's membership is not as expected: nothing changed
    * @throws UnavailableError the store cannot be reached: nothing is known to have changed
    * @throws DataError the store refuses a value: the batch holds something that no waiting will mend
-   * @throws BatchBeforeFailedError `after` took no effect, so this took none
+   * @throws BatchBeforeFailedError the commit that it was decided on took no effect, so this took none
    */
-  commit(batch: Commit, after?: Promise<unknown>): Promise<Committed>;
+  commit(batch: Commit): Promise<Committed>;
   /**
    * After an UnavailableError: resolves once the store is back and nothing of the failed commit is still under way, so
    * that what is read from then on is final. @throws UnavailableError when it is not back yet

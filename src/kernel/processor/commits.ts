@@ -98,7 +98,8 @@ export function createCommits(ports: CommitPorts): Commits {
 
   const begin: Commits['begin'] = (batch, before) => {
     const { empty, commit } = batch.prepared;
-    const committed = empty ? Promise.resolve(undefined) : writer.commit(commit, before?.committed);
+    const whole = before === undefined ? commit : { ...commit, after: before.committed };
+    const committed = empty ? Promise.resolve(undefined) : writer.commit(whole);
     const end = (): void => {
       underway.over = true;
     };

@@ -13,7 +13,7 @@ function handIn(writer: Writer, ...batches: readonly Commit[]) {
   let last: Promise<Committed> | undefined;
   return Promise.allSettled(
     batches.map((batch) => {
-      last = writer.commit(batch, last);
+      last = writer.commit(last === undefined ? batch : { ...batch, after: last });
       return last;
     }),
   );
@@ -87,7 +87,7 @@ describeBackends('a commit that goes on from another, which is under way', (open
     const writer = await openWriter(t, store);
     const failed = writer.commit({ appends: [append(newStream(), ABSENT)] });
     await assert.rejects(failed, ConflictError);
-    await assert.rejects(writer.commit({ appends: [append(newStream(), 0)] }, failed), BatchBeforeFailedError);
+    await assert.rejects(writer.commit({ appends: [append(newStream(), 0)], after: failed }), BatchBeforeFailedError);
     assert.equal((await wholeLog(store)).length, 0);
   });
 

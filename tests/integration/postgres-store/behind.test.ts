@@ -25,7 +25,8 @@ async function countEvents({ pool }: PostgresBackend): Promise<number> {
 async function handIn(writer: Writer, appends: readonly StreamAppend[]): Promise<readonly Promise<Committed>[]> {
   const committing: Promise<Committed>[] = [];
   for (const one of appends) {
-    committing.push(writer.commit({ appends: [one] }, committing.at(-1)));
+    const last = committing.at(-1);
+    committing.push(writer.commit({ appends: [one], ...(last && { after: last }) }));
     committing.at(-1)!.catch(() => undefined);
     await sleep(STEP_MS);
   }
@@ -111,7 +112,7 @@ async function handInTwo(
     await sleep(STEP_MS);
     backend.clock.advance(steps.beforeSecond);
     const appends = [append(newStream('counter', ids.uuid()), 0), append(stream, 1)];
-    const second = writer.commit({ appends }, first);
+    const second = writer.commit({ appends, after: first });
     backend.clock.advance(steps.afterSecond);
     await meanwhile();
     return { committing: Promise.all([first, second]) };

@@ -4,7 +4,6 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { GroupStore } from '#kernel/bus/group.ts';
 import { ConflictError, DataError, MembershipLostError, UnavailableError } from '#kernel/core/errors.ts';
 import { createIdSource } from '#kernel/core/ids.ts';
-import { inOrder } from '#kernel/event-store/memory/in-order.ts';
 import type { Store } from '#kernel/event-store/store.ts';
 import type { Processor } from '#kernel/processor/processor.ts';
 import { newStream } from '../../support/appending.ts';
@@ -50,18 +49,18 @@ function gatedStore({ store }: Backend): GatedStore {
       ...store,
       openWriter: async (name) => {
         const writer = await store.openWriter(name);
-        const commit = inOrder(async (batch) => {
+        const commit: typeof writer.commit = async (batch) => {
           await gate;
           const fault = batch.appends.length > 0 ? faults.shift() : undefined;
           if (fault !== undefined) throw fault;
           return writer.commit(batch);
-        });
+        };
         return {
           ...writer,
-          commit: (batch, after) => {
+          commit: (batch) => {
             if (underway > 0) behind += 1;
             underway += 1;
-            const committed = commit(batch, after);
+            const committed = commit(batch);
             const end = (): void => {
               underway -= 1;
             };

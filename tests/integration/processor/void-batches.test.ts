@@ -164,9 +164,9 @@ test('requests gathered while the store goes down are told so at once, not after
     ...store,
     openWriter: async (name) => {
       const writer = await store.openWriter(name);
-      const commit: typeof writer.commit = async (batch, after) => {
+      const commit: typeof writer.commit = async (batch) => {
         await gate;
-        return writer.commit(batch, after);
+        return writer.commit(batch);
       };
       return { ...writer, commit };
     },

@@ -5,20 +5,16 @@ import type { Commit, Committed, Writer } from '../store.ts';
 export function inOrder(commit: (batch: Commit) => Promise<Committed>): Writer['commit'] {
   let underway: Promise<Committed> | undefined;
 
-  const inTurn = async (
-    batch: Commit,
-    before: Promise<unknown> | undefined,
-    after: Promise<unknown> | undefined,
-  ): Promise<Committed> => {
+  const inTurn = async (batch: Commit, before: Promise<unknown> | undefined): Promise<Committed> => {
     await before?.catch(() => undefined);
-    await after?.catch((cause: unknown) => {
+    await batch.after?.catch((cause: unknown) => {
       throw new BatchBeforeFailedError('the batch before this one took no effect', { cause });
     });
     return commit(batch);
   };
 
-  return (batch, after) => {
-    const own = underway === undefined && after === undefined ? commit(batch) : inTurn(batch, underway, after);
+  return (batch) => {
+    const own = underway === undefined && batch.after === undefined ? commit(batch) : inTurn(batch, underway);
     underway = own;
     const ended = (): void => {
       if (underway === own) underway = undefined;

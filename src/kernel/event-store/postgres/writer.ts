@@ -138,17 +138,12 @@ export function createWriter(settings: WriterSettings, sql: Sql, clock: Clock): 
     return { chain: from.chain, events, month: storedIn };
   };
 
-  const handIn = async (
-    batch: Commit,
-    own: Underway,
-    before: Underway | undefined,
-    after: Promise<unknown> | undefined,
-  ): Promise<Committed> => {
+  const handIn = async (batch: Commit, own: Underway, before: Underway | undefined): Promise<Committed> => {
     try {
       if (batch.appends.some((append) => append.events.length === 0))
         throw new ConflictError('an append without events');
-      if (before !== undefined && before.committed === after) return await sendBehind(before, batch, own);
-      await success(after);
+      if (before !== undefined && before.committed === batch.after) return await sendBehind(before, batch, own);
+      await success(batch.after);
       if (before !== undefined) await end(before);
       return await send(batch, own);
     } catch (cause) {
@@ -206,10 +201,10 @@ export function createWriter(settings: WriterSettings, sql: Sql, clock: Clock): 
   };
 
   return {
-    commit: (batch, after) => {
+    commit: (batch) => {
       const before = underway;
       const own: Underway = { committed: undefined, end: undefined };
-      const committed = handIn(batch, own, before, after);
+      const committed = handIn(batch, own, before);
       own.committed = committed;
       underway = own;
       void end(own).then(() => {
