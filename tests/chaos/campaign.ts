@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { verifyStore } from '#kernel/event-store/postgres/verify.ts';
 import { startEmbeddedPostgres } from '#kernel/postgres/embedded.ts';
 import { createPool, type Pool } from '#kernel/postgres/pool.ts';
+import { createRandom, type Random } from '../support/random.ts';
 import { audit, settle } from './auditor.ts';
 import { type Book, createBook } from './book.ts';
 import { type Client, createClient } from './client.ts';
@@ -11,7 +12,6 @@ import { createHarness, type Harness } from './harness.ts';
 import { KILLS, type Scene } from './kills.ts';
 import { createLoad, type Load } from './load.ts';
 import { postgresOf, signal } from './processes.ts';
-import { createRandom, type Random } from './random.ts';
 
 const GOES_ON_LIMIT_MS = 90_000;
 const GOES_ON_POLL_MS = 100;

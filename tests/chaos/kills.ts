@@ -1,10 +1,10 @@
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startEmbeddedPostgres } from '#kernel/postgres/embedded.ts';
+import type { Random } from '../support/random.ts';
 import { until } from '../support/until.ts';
 import type { Harness, Server } from './harness.ts';
 import { postgresOf, signal, simulatorOf } from './processes.ts';
-import type { Random } from './random.ts';
 
 /** What a kill has at hand. Each leaves at least one server that was told to start. */
 export interface Scene {

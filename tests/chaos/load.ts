@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { formatAmount } from '#kernel/core/money.ts';
+import type { Random } from '../support/random.ts';
 import type { Book, Operation } from './book.ts';
 import type { Client } from './client.ts';
-import type { Random } from './random.ts';
 
 const USERS = 16;
 const CURRENCIES = ['USD', 'EUR', 'JPY'];
