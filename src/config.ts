@@ -90,7 +90,7 @@ export const SETTINGS = {
   maxBatchRequests: integer('BATCH_MAX_REQUESTS', 500, 'requests in one batch'),
   minBatchAhead: integer(
     'BATCH_AHEAD_MIN',
-    64,
+    128,
     'items that must wait for the next batch to be decided while one commits',
   ),
   maxQueuedRequests: integer('REQUEST_QUEUE_MAX', 10_000, 'requests that wait in one service; more are told 429'),
