@@ -1,13 +1,16 @@
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import type { RecordedEvent } from '#kernel/core/event.ts';
+import { createIdSource } from '#kernel/core/ids.ts';
 import type { Store, Writer } from '#kernel/event-store/store.ts';
 import { append, newStream, openWriter, pending, wholeLog } from './appending.ts';
 import type { Backend } from './backends.ts';
 import type { ToyProcess } from './toy-process.ts';
-import { type AdditionAsked, added, additionAsked } from './toy-service.ts';
+import { type Add, type AdditionAsked, added, additionAsked, type CounterState } from './toy-service.ts';
 import { COUNTERS, TOTALS } from './toy-tables.ts';
 import { until } from './until.ts';
+
+const ids = createIdSource();
 
 /** The outside world: asks for additions, and looks at what became of them. */
 export interface ToyClient {
@@ -30,6 +33,16 @@ export async function openToyClient(
     for (const { tail } of processes) tail.wake();
   };
   return { ask: (...additions) => askAll(additions), askAnything: (data) => askAll([data]) };
+}
+
+/** Asks a process itself for an addition. @returns the counter's total after it; NaN when it was refused */
+export async function add({ processor }: Pick<ToyProcess, 'processor'>, command: Add): Promise<number> {
+  const { answer } = await processor.execute({
+    commands: [{ aggregate: 'counter', id: command.id, command }],
+    traceId: ids.traceId(),
+    answer: ([result]) => (result!.ok ? (result!.value.state as CounterState).total : Number.NaN),
+  });
+  return answer;
 }
 
 /** Waits until so many additions were made. */

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { createIdSource } from '#kernel/core/ids.ts';
 import { verifyStore } from '#kernel/event-store/postgres/verify.ts';
 import type { Store } from '#kernel/event-store/store.ts';
 import { newStream, wholeLog } from '../../support/appending.ts';
@@ -10,7 +9,7 @@ import { createRandom } from '../../support/random.ts';
 import { startTcpProxy } from '../../support/tcp-proxy.ts';
 import { startToyProcess } from '../../support/toy-process.ts';
 import { additionAsked } from '../../support/toy-service.ts';
-import { additions, checkReadModels, openToyClient } from '../../support/toy-work.ts';
+import { add, additions, checkReadModels, openToyClient } from '../../support/toy-work.ts';
 import { until } from '../../support/until.ts';
 
 /** `TEST_SEED=… npm test -- --only tests/integration/processor/commit-faults.test.ts` sets the same faults again. */
@@ -38,8 +37,6 @@ const FAULTS = `
   END $$;
   CREATE TRIGGER raise_fault BEFORE INSERT ON toy_counters FOR EACH STATEMENT EXECUTE FUNCTION raise_fault()`;
 
-const ids = createIdSource();
-
 test(`whatever becomes of commits and of those behind them, nothing is lost, doubled or told wrongly; TEST_SEED=${SEED}`, async (t) => {
   const random = createRandom(SEED);
   const backend = await openPostgres(t);
@@ -66,12 +63,7 @@ test(`whatever becomes of commits and of those behind them, nothing is lost, dou
   const request = async (number: number): Promise<void> => {
     const id = random.chance(0.3) ? newStream().id : random.pick([...own, ...counters]);
     const note = `request ${number}`;
-    const { answer } = await processor.execute({
-      commands: [{ aggregate: 'counter', id, command: { id, n: 1, note } }],
-      traceId: ids.traceId(),
-      answer: ([result]) => (result!.ok ? (result!.value.state as { total: number }).total : Number.NaN),
-    });
-    told.set(note, answer);
+    told.set(note, await add({ processor }, { id, n: 1, note }));
   };
 
   const breakConnection = async (how: (typeof BREAKS)[number]): Promise<void> => {

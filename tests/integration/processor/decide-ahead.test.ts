@@ -3,13 +3,18 @@ import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { GroupStore } from '#kernel/bus/group.ts';
 import { ConflictError, DataError, MembershipLostError, UnavailableError } from '#kernel/core/errors.ts';
-import { createIdSource } from '#kernel/core/ids.ts';
 import type { Store } from '#kernel/event-store/store.ts';
-import type { Processor } from '#kernel/processor/processor.ts';
 import { newStream } from '../../support/appending.ts';
 import { type Backend, describeBackends, openMemory, openPostgres } from '../../support/backends.ts';
 import { startToyProcess } from '../../support/toy-process.ts';
-import { additions, additionsMade, checkExactlyOnce, checkReadModels, openToyClient } from '../../support/toy-work.ts';
+import {
+  add,
+  additions,
+  additionsMade,
+  checkExactlyOnce,
+  checkReadModels,
+  openToyClient,
+} from '../../support/toy-work.ts';
 import { until } from '../../support/until.ts';
 
 const LET_BATCHES_FORM_MS = 15;
@@ -17,7 +22,6 @@ const NEVER_MS = 3_600_000;
 const OFTEN_MS = 20;
 /** A few heartbeats of the toy's processes. */
 const HEARTBEATS_MS = 100;
-const ids = createIdSource();
 
 /** A store whose commits wait while the gate is closed, and end as the test says. */
 interface GatedStore {
@@ -73,23 +77,6 @@ function gatedStore({ store }: Backend): GatedStore {
   };
 }
 
-interface Addition {
-  readonly id: string;
-  readonly n: number;
-  /** Nothing is added to a counter that is below. */
-  readonly least?: number;
-}
-
-function add(processor: Processor, command: Addition): Promise<number> {
-  return processor
-    .execute({
-      commands: [{ aggregate: 'counter', id: command.id, command }],
-      traceId: ids.traceId(),
-      answer: ([result]) => (result!.ok ? (result!.value.state as { total: number }).total : Number.NaN),
-    })
-    .then(({ answer }) => answer);
-}
-
 /** @param heartbeatMs a batch is not decided ahead while a heartbeat's news wait: without heartbeats it surely is */
 async function start(t: TestContext, backend: Backend, heartbeatMs = NEVER_MS) {
   const gated = gatedStore(backend);
@@ -103,9 +90,9 @@ async function twoBatches(t: TestContext, backend: Backend) {
   const { gated, processor } = started;
   const [a, b] = [newStream().id, newStream().id];
   gated.close();
-  const first = add(processor, { id: a, n: 5 });
+  const first = add({ processor }, { id: a, n: 5 });
   await until('it is under way', () => processor.status().queuedRequests === 0);
-  const next = [add(processor, { id: a, n: 1, least: 5 }), add(processor, { id: b, n: 2 })];
+  const next = [add({ processor }, { id: a, n: 1, least: 5 }), add({ processor }, { id: b, n: 2 })];
   const outcomes = Promise.allSettled([first, ...next]);
   await until('the next batch is decided', () => gated.behind() === 1);
   return { ...started, a, b, outcomes };
@@ -160,7 +147,7 @@ describeBackends('a batch that is decided while the one before it commits', (ope
       assert.ok(outcome.status === 'rejected' && outcome.reason instanceof UnavailableError);
     assert.deepEqual(await totals(backend, a, b), [0, 0]);
     await until('it goes on', () => processor.status().available);
-    assert.equal(await add(processor, { id: a, n: 3 }), 3);
+    assert.equal(await add({ processor }, { id: a, n: 3 }), 3);
   });
 
   test('is tried again item by item when that holds something the store refuses', async (t) => {
@@ -192,7 +179,7 @@ describeBackends('a batch that is decided while the one before it commits', (ope
     await client.ask(...Array.from({ length: 20 }, (_, i) => ({ counter_id: newStream().id, n: i + 1 })));
     await until('the next batch is decided', () => gated.behind() > 0);
     gated.faults.push(new DataError('refused, says the test'));
-    const own = Promise.allSettled([1, 2].map((n) => add(processor, { id: newStream().id, n })));
+    const own = Promise.allSettled([1, 2].map((n) => add({ processor }, { id: newStream().id, n })));
     const stopped = processor.stop();
     gated.open();
     await Promise.all([stopped, own]);
@@ -232,7 +219,9 @@ describeBackends('a batch that is decided while the one before it commits', (ope
       const wave = Array.from({ length: 24 }, (_, i) => ({ counter_id: counters[i % 6]!, n: ++asked }));
       await client.ask(...wave);
       gated.faults.push(new kinds[round % kinds.length]!('says the test'));
-      const own = Promise.allSettled(Array.from({ length: 10 }, () => add(processor, { id: newStream().id, n: 1 })));
+      const own = Promise.allSettled(
+        Array.from({ length: 10 }, () => add({ processor }, { id: newStream().id, n: 1 })),
+      );
       await sleep(LET_BATCHES_FORM_MS);
       gated.open();
       await own;
@@ -264,9 +253,9 @@ test('a batch decided ahead that cannot be encoded is tried again item by item',
   const backend = await openPostgres(t);
   const { gated, processor } = await start(t, backend);
   gated.close();
-  const first = add(processor, { id: newStream().id, n: 1 });
+  const first = add({ processor }, { id: newStream().id, n: 1 });
   await until('it is under way', () => processor.status().queuedRequests === 0);
-  const large = [0, 1].map(() => add(processor, { id: newStream().id, n: Number.MAX_SAFE_INTEGER }));
+  const large = [0, 1].map(() => add({ processor }, { id: newStream().id, n: Number.MAX_SAFE_INTEGER }));
   const outcomes = Promise.allSettled([first, ...large]);
   await until('the next batch is decided', () => gated.behind() === 1);
   gated.open();
@@ -274,7 +263,7 @@ test('a batch decided ahead that cannot be encoded is tried again item by item',
     (await outcomes).every(({ status }) => status === 'fulfilled'),
     'their sum is past 2^53, each alone is not',
   );
-  assert.equal(await add(processor, { id: newStream().id, n: 1 }), 1);
+  assert.equal(await add({ processor }, { id: newStream().id, n: 1 }), 1);
 });
 
 test('a member that was put out stops although requests wait', async (t) => {
@@ -288,9 +277,9 @@ test('a member that was put out stops although requests wait', async (t) => {
   const groups = { ...backend.groups, heartbeat };
   const { processor } = await startToyProcess(t, backend, { store: gated.store, groups });
   gated.close();
-  const first = add(processor, { id: newStream().id, n: 1 });
+  const first = add({ processor }, { id: newStream().id, n: 1 });
   await until('it is under way', () => processor.status().queuedRequests === 0);
-  const second = add(processor, { id: newStream().id, n: 2 });
+  const second = add({ processor }, { id: newStream().id, n: 2 });
   const outcomes = Promise.allSettled([first, second]);
   putOut = true;
   await sleep(HEARTBEATS_MS);

@@ -2,22 +2,19 @@ import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { UnavailableError } from '#kernel/core/errors.ts';
-import { createIdSource } from '#kernel/core/ids.ts';
 import { verifyStore } from '#kernel/event-store/postgres/verify.ts';
 import type { Store } from '#kernel/event-store/store.ts';
-import type { Processor } from '#kernel/processor/processor.ts';
 import { append, newStream, pending } from '../../support/appending.ts';
 import { openMemory, openPostgres, type PostgresBackend } from '../../support/backends.ts';
 import { faultyView } from '../../support/faulty.ts';
 import { startToyProcess } from '../../support/toy-process.ts';
-import { additionsMade, checkExactlyOnce, openToyClient } from '../../support/toy-work.ts';
+import { add, additionsMade, checkExactlyOnce, openToyClient } from '../../support/toy-work.ts';
 import { until } from '../../support/until.ts';
 
 const NEVER_MS = 3_600_000;
 /** Longer than it takes a commit to fail. */
 const FAILED_MS = 300;
 const OUTAGE_MS = 2000;
-const ids = createIdSource();
 
 /** A store whose loads wait while they are held. */
 function holdingStore(store: Store) {
@@ -47,16 +44,6 @@ function holdingStore(store: Store) {
       },
     },
   };
-}
-
-function add(processor: Processor, id: string, n: number): Promise<number> {
-  return processor
-    .execute({
-      commands: [{ aggregate: 'counter', id, command: { id, n } }],
-      traceId: ids.traceId(),
-      answer: ([result]) => (result!.ok ? (result!.value.state as { total: number }).total : Number.NaN),
-    })
-    .then(({ answer }) => answer);
 }
 
 async function start(t: TestContext, backend: PostgresBackend) {
@@ -118,13 +105,13 @@ for (const [what, fail] of [
     const backend = await openPostgres(t);
     const { holding, processor } = await start(t, backend);
     const [counter, other] = [newStream().id, newStream().id];
-    assert.equal(await add(processor, counter, 1), 1);
+    assert.equal(await add({ processor }, { id: counter, n: 1 }), 1);
     const outcomes = await holdingCommits(backend, async () => {
-      const first = add(processor, counter, 100);
+      const first = add({ processor }, { id: counter, n: 100 });
       await until('it is under way', () => processor.status().queuedRequests === 0);
       await sleep(FAILED_MS);
       holding.hold(0);
-      const next = [add(processor, counter, 10), add(processor, other, 5)];
+      const next = [add({ processor }, { id: counter, n: 10 }), add({ processor }, { id: other, n: 5 })];
       const settled = Promise.allSettled([first, ...next]);
       await until('the next batch loads its states', () => holding.isHeld());
       await fail(backend, counter);
@@ -151,7 +138,7 @@ for (const [what, fail] of [
     }
     assert.deepEqual(await verifyStore(backend.pool), []);
     await until('it goes on', () => processor.status().available);
-    assert.equal(await add(processor, counter, 1), (made.at(-1)![1] as number) + 1);
+    assert.equal(await add({ processor }, { id: counter, n: 1 }), (made.at(-1)![1] as number) + 1);
   });
 }
 
@@ -176,10 +163,14 @@ test('requests gathered while the store goes down are told so at once, not after
   gate = new Promise((resolve) => {
     open = resolve;
   });
-  const first = add(processor, newStream().id, 1);
+  const first = add({ processor }, { id: newStream().id, n: 1 });
   await until('it is under way', () => processor.status().queuedRequests === 0);
   switches.down = true;
-  const outcomes = Promise.allSettled([first, add(processor, newStream().id, 1), add(processor, newStream().id, 1)]);
+  const outcomes = Promise.allSettled([
+    first,
+    add({ processor }, { id: newStream().id, n: 1 }),
+    add({ processor }, { id: newStream().id, n: 1 }),
+  ]);
   await until('the next batch is gathered', () => processor.status().queuedRequests === 0);
   open();
   const inTime = await Promise.race([outcomes, sleep(OUTAGE_MS)]);
