@@ -6,7 +6,7 @@ import { createApi } from '#src/api/server.ts';
 import { apiContext } from '#src/composition/api-context.ts';
 import { type Database, openDatabase, SERVICES_WITH_TABLES } from '#src/composition/database.ts';
 import { partitionJob, pruneJob } from '#src/composition/jobs.ts';
-import { createKernel, type Kernel } from '#src/composition/kernel.ts';
+import { createKernel, createPostgresBackend, type Kernel } from '#src/composition/kernel.ts';
 import { metricsService } from '#src/composition/metrics.ts';
 import { loadExchangeRates } from '#src/composition/rates.ts';
 import {
@@ -100,10 +100,11 @@ async function startServices(
   running: Running[],
 ) {
   const definitions = serviceDefinitions(inputs);
-  const kernel: Kernel = createKernel(config, database, catalogOf(definitions), metrics.observer, log);
+  const backend = createPostgresBackend(config, database, log);
+  const kernel: Kernel = createKernel(config, backend, catalogOf(definitions), metrics.observer, log);
   await kernel.start();
   running.push({ name: 'kernel', stop: () => kernel.stop() });
-  const services = runServices({ config, database, kernel, inputs, definitions, metrics, log });
+  const services = runServices({ config, kernel, inputs, definitions, onGatewayCall: metrics.gateway.call, log });
   running.push({ name: 'services', stop: () => services.stop() });
   await services.start();
   for (const job of [partitionJob(database.pool, config.partitionsAhead, log), pruneJob(database.pool, log)]) {

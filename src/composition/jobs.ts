@@ -1,3 +1,4 @@
+import { type Scheduler, systemClock } from '#kernel/core/clock.ts';
 import { toError } from '#kernel/core/errors.ts';
 import { makePartitionsAhead } from '#kernel/event-store/postgres/months.ts';
 import type { Log } from '#kernel/observability/log.ts';
@@ -11,8 +12,14 @@ export interface Job {
 }
 
 /** @param everyMs pause between two runs, milliseconds */
-export function createJob(name: string, everyMs: number, run: () => Promise<void>, log: Log): Job {
-  let timer: NodeJS.Timeout | undefined;
+export function createJob(
+  name: string,
+  everyMs: number,
+  run: () => Promise<void>,
+  log: Log,
+  clock: Scheduler = systemClock,
+): Job {
+  let cancel: () => void = () => undefined;
   let stopped = false;
   let running: Promise<void> = Promise.resolve();
 
@@ -22,7 +29,7 @@ export function createJob(name: string, everyMs: number, run: () => Promise<void
     } catch (cause) {
       if (!stopped) log.warn({ job: name, error: toError(cause) }, 'the job failed and runs again later');
     }
-    if (!stopped) timer = setTimeout(go, everyMs);
+    if (!stopped) cancel = clock.after(everyMs, go);
   };
   const go = (): void => {
     running = once();
@@ -32,7 +39,7 @@ export function createJob(name: string, everyMs: number, run: () => Promise<void
     start: go,
     stop: async () => {
       stopped = true;
-      clearTimeout(timer);
+      cancel();
       await running;
     },
   };

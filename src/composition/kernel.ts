@@ -6,29 +6,61 @@ import { createWakeCall, type WakeCall } from '#kernel/bus/postgres/wake.ts';
 import { createPresence, type Presence } from '#kernel/bus/presence.ts';
 import { createTail, type Tail } from '#kernel/bus/tail.ts';
 import type { Topology } from '#kernel/bus/topology.ts';
-import { type Clock, systemClock } from '#kernel/core/clock.ts';
+import { type Scheduler, systemClock } from '#kernel/core/clock.ts';
 import type { EventDefinition, RecordedEvent } from '#kernel/core/event.ts';
 import { createIdSource, type IdSource } from '#kernel/core/ids.ts';
 import { createPostgresStore } from '#kernel/event-store/postgres/store.ts';
 import type { Store } from '#kernel/event-store/store.ts';
 import type { Log } from '#kernel/observability/log.ts';
 import type { ProcessorObserver } from '#kernel/processor/commits.ts';
+import type { FailureStore } from '#kernel/processor/failures.ts';
 import { createProcessor, type Processor } from '#kernel/processor/processor.ts';
 import type { ServiceDefinition } from '#kernel/processor/service.ts';
 import { createFollower, type Follower } from '#kernel/projections/follower.ts';
+import { createWorkList, type WorkList } from '#services/gateway/queries.ts';
+import { dueSagas } from '#services/payments/queries.ts';
 import type { Config } from '#src/config.ts';
 import { topologyOf } from '#src/topologies.ts';
 import type { Database } from './database.ts';
 
-/** The kernel of one process on one database: what services are run by. */
-export interface Kernel {
+/** Where a process keeps things and where its time and chance come from: PostgreSQL and the machine, or a simulation. */
+export interface Backend {
   readonly store: Store;
   readonly groups: GroupStore;
+  readonly failures: FailureStore;
+  /** Tells the other processes that the log has grown. @param onWake called when one of them tells us */
+  wakeCall(onWake: () => void): WakeCall;
+  readonly workList: WorkList;
+  /** See `dueSagas` of the payments service. */
+  dueSagas(now: number, limit: number): Promise<readonly string[]>;
+  readonly clock: Scheduler;
+  readonly ids: IdSource;
+  /** 0 ≤ x < 1. */
+  readonly random: () => number;
+}
+
+/** The backend on a PostgreSQL database. */
+export function createPostgresBackend(config: Config, { url, pool }: Database, log: Log): Backend {
+  const { instance, resolveTimeoutMs } = config;
+  return {
+    store: createPostgresStore({ url, instance, resolveTimeoutMs }, pool, systemClock),
+    groups: createPostgresGroupStore(pool),
+    failures: createPostgresFailureStore(pool),
+    wakeCall: (onWake) => createWakeCall(url, `caudal wake ${instance}`, pool, log, onWake),
+    workList: createWorkList(pool),
+    dueSagas: (now, limit) => dueSagas(pool, now, limit),
+    clock: systemClock,
+    ids: createIdSource(systemClock),
+    random: Math.random,
+  };
+}
+
+/** The kernel of one process: what services are run by. */
+export interface Kernel {
+  readonly backend: Backend;
   readonly tail: Tail;
   readonly topology: Topology;
   readonly presence: Presence;
-  readonly clock: Clock;
-  readonly ids: IdSource;
   /** @param onCommitted see `ProcessorPorts.onCommitted` */
   processor(service: ServiceDefinition, onCommitted?: (events: readonly RecordedEvent[]) => void): Processor;
   /** The read models of a service that follow the log. */
@@ -45,25 +77,16 @@ export function followerName(service: string): string {
 /** @param catalog the definitions of everything that may be on the bus */
 export function createKernel(
   config: Config,
-  database: Database,
+  backend: Backend,
   catalog: readonly EventDefinition[],
   observer: ProcessorObserver,
   log: Log,
 ): Kernel {
   const topology = topologyOf(config);
-  const clock = systemClock;
-  const ids = createIdSource(clock);
+  const { store, groups, failures, clock, ids, random } = backend;
   const tail = createTail();
-  const store = createPostgresStore(
-    { url: database.url, instance: config.instance, resolveTimeoutMs: config.resolveTimeoutMs },
-    database.pool,
-    clock,
-  );
-  const groups = createPostgresGroupStore(database.pool);
-  const wakeCall: WakeCall = createWakeCall(database.url, `caudal wake ${config.instance}`, database.pool, log, () =>
-    tail.wake(),
-  );
-  const presence = createPresence(config, groups, tail, log, () => wakeCall.notify());
+  const wakeCall = backend.wakeCall(() => tail.wake());
+  const presence = createPresence(config, groups, tail, clock, log, () => wakeCall.notify());
   const definitions = new Map(catalog.map((definition) => [definition.type, definition]));
   const consumer = (name: string, types: readonly string[], exclusive: boolean): Consumer =>
     createConsumer(
@@ -77,25 +100,22 @@ export function createKernel(
       },
       { store, groups, tail, topology },
     );
-  let poll: NodeJS.Timeout | undefined;
+  let endPoll: () => void = () => undefined;
 
   return {
-    store,
-    groups,
+    backend,
     tail,
     topology,
     presence,
-    clock,
-    ids,
     processor: (service, onCommitted) =>
       createProcessor(service, config, {
         store,
         consumer: consumer(service.name, Object.keys(service.reactions), false),
-        failures: createPostgresFailureStore(database.pool),
+        failures,
         tail,
         clock,
         ids,
-        random: Math.random,
+        random,
         log,
         observer,
         catalog: definitions,
@@ -116,7 +136,7 @@ export function createKernel(
         store,
         consumer: consumer(name, types, true),
         log,
-        now: clock.now,
+        clock,
       });
     },
     start: async () => {
@@ -125,12 +145,12 @@ export function createKernel(
         if (!tail.alone) wakeCall.notify();
       });
       await presence.start();
-      poll = setInterval(() => {
+      endPoll = clock.every(config.pollMs, () => {
         if (!tail.alone) tail.wake();
-      }, config.pollMs);
+      });
     },
     stop: async () => {
-      clearInterval(poll);
+      endPoll();
       await presence.stop();
       await wakeCall.stop();
     },

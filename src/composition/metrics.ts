@@ -22,7 +22,8 @@ interface Parts {
 
 /** The metrics service, on the parts of this process. */
 export function metricsService({ config, database, kernel, services, metrics, log }: Parts): MetricsService {
-  const { clock, tail } = kernel;
+  const { tail, backend } = kernel;
+  const { clock } = backend;
   const sql = database.pool;
   const settings = { sampleMs: config.sampleMs, invariantMs: config.invariantMs };
   const sources = {

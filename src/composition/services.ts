@@ -1,25 +1,22 @@
 import { resolve } from 'node:path';
 import type { EventDefinition } from '#kernel/core/event.ts';
 import type { Log } from '#kernel/observability/log.ts';
-import type { Metrics } from '#kernel/observability/metrics.ts';
 import type { Processor } from '#kernel/processor/processor.ts';
 import type { ServiceDefinition } from '#kernel/processor/service.ts';
 import type { Follower } from '#kernel/projections/follower.ts';
 import { fraudService } from '#services/fraud/index.ts';
 import { type WatchedRules, watchRules } from '#services/fraud/rules-file.ts';
+import type { CallReport } from '#services/gateway/attempt.ts';
 import { gatewayService } from '#services/gateway/index.ts';
 import type { GatewayProvider } from '#services/gateway/provider.ts';
 import { createSimulatorProvider } from '#services/gateway/providers/simulator.ts';
-import { createWorkList } from '#services/gateway/queries.ts';
 import { DEFAULT_GATEWAY_SETTINGS, type GatewaySettings } from '#services/gateway/settings.ts';
 import { createGatewayWorker, type GatewayWorker } from '#services/gateway/worker.ts';
 import { PAYMENT } from '#services/payments/contract.ts';
 import { paymentsService } from '#services/payments/index.ts';
 import { DEFAULT_PAYMENT_SETTINGS, type PaymentSettings } from '#services/payments/payment.decider.ts';
-import { dueSagas } from '#services/payments/queries.ts';
 import { walletsService } from '#services/wallets/index.ts';
 import type { Config, ServiceName } from '#src/config.ts';
-import type { Database } from './database.ts';
 import { createJob, type Job } from './jobs.ts';
 import type { Kernel } from './kernel.ts';
 
@@ -94,11 +91,11 @@ export interface RunningServices {
 
 interface Parts {
   readonly config: Config;
-  readonly database: Database;
   readonly kernel: Kernel;
   readonly inputs: ServiceInputs;
   readonly definitions: ReadonlyMap<ServiceName, ServiceDefinition>;
-  readonly metrics: Metrics;
+  /** Told of each call to a card gateway. */
+  readonly onGatewayCall: (report: CallReport) => void;
   readonly log: Log;
 }
 
@@ -142,32 +139,33 @@ export function runServices(parts: Parts): RunningServices {
   };
 }
 
-function gatewayWorker({ database, kernel, inputs, metrics, log }: Parts, executor: Processor): GatewayWorker {
-  const workList = createWorkList(database.pool);
+function gatewayWorker({ kernel, inputs, onGatewayCall, log }: Parts, executor: Processor): GatewayWorker {
+  const { workList, clock, random } = kernel.backend;
   return createGatewayWorker(inputs.gatewaySettings, {
     executor,
     workList,
     provider: inputs.provider,
-    clock: kernel.clock,
-    random: Math.random,
+    clock,
+    random,
     log,
-    onCall: metrics.gateway.call,
+    onCall: onGatewayCall,
   });
 }
 
 /** Tells overdue sagas so; any instance may, since the payment itself decides whether it is true. */
-function sagaSweeper({ config, database, kernel, log }: Parts, payments: Processor): Job {
+function sagaSweeper({ config, kernel, log }: Parts, payments: Processor): Job {
+  const { dueSagas, clock, ids } = kernel.backend;
   const sweep = async (): Promise<void> => {
-    const due = await dueSagas(database.pool, kernel.clock.now(), config.sweepLimit);
+    const due = await dueSagas(clock.now(), config.sweepLimit);
     await Promise.all(
       due.map((id) =>
         payments.execute({
           commands: [{ aggregate: PAYMENT, id, command: { type: 'DeadlinePassed' } }],
-          traceId: kernel.ids.traceId(),
+          traceId: ids.traceId(),
           answer: () => null,
         }),
       ),
     );
   };
-  return createJob('saga sweeper', config.sweepMs, sweep, log);
+  return createJob('saga sweeper', config.sweepMs, sweep, log, clock);
 }

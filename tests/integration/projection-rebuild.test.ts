@@ -123,7 +123,7 @@ describe('rebuilding a read model', () => {
     const settings = { name: FOLLOWED.consumer, member: 'one', types: COUNTERS.events, exclusive: true, ...limits };
     const consumer = createConsumer(settings, { store, groups, tail, topology: TOPOLOGY });
     const pace = { maxBatch: 100, maxCachedRows: 50, gatherMs: 1, busyGatherMs: 1, busyEvents: 1000, heartbeatMs: 50 };
-    follower = createFollower(FOLLOWED.consumer, [COUNTERS], pace, { store, consumer, log, now: Date.now });
+    follower = createFollower(FOLLOWED.consumer, [COUNTERS], pace, { store, consumer, log, clock: systemClock });
     await follower.start();
     return follower;
   }

@@ -4,6 +4,7 @@ import { type Consumer, createConsumer } from '#kernel/bus/consumer.ts';
 import type { GroupStore } from '#kernel/bus/group.ts';
 import { createTail, type Tail } from '#kernel/bus/tail.ts';
 import type { Topology } from '#kernel/bus/topology.ts';
+import { systemClock } from '#kernel/core/clock.ts';
 import { createIdSource } from '#kernel/core/ids.ts';
 import type { Store } from '#kernel/event-store/store.ts';
 import { createLog, type LogLevel } from '#kernel/observability/log.ts';
@@ -91,7 +92,7 @@ export async function startToyProcess(t: TestContext, backend: Backend, options:
       consumer,
       failures: options.failures ?? backend.failures,
       tail,
-      clock: backend.clock,
+      clock: { ...systemClock, now: backend.clock.now },
       ids: createIdSource(),
       random: () => 0.5,
       log: LOG,
@@ -119,7 +120,7 @@ export async function startToyFollower(
       store: options.store ?? backend.store,
       consumer: consumerOf(backend, options, tail, 'counters-projections', true),
       log: LOG,
-      now: backend.clock.now,
+      clock: { ...systemClock, now: backend.clock.now },
     },
   );
   await follower.start();

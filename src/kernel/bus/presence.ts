@@ -1,3 +1,4 @@
+import { pause, type Scheduler } from '../core/clock.ts';
 import { MembershipLostError, toError } from '../core/errors.ts';
 import type { Log } from '../observability/log.ts';
 import type { GroupStore } from './group.ts';
@@ -25,13 +26,14 @@ export function createPresence(
   settings: PresenceSettings,
   groups: GroupStore,
   tail: Tail,
+  clock: Scheduler,
   log: Log,
   notify: () => void,
 ): Presence {
   let members: readonly string[] = [];
   let generation = 0;
   let member = settings.instance;
-  let timer: NodeJS.Timeout | undefined;
+  let endBeats: () => void = () => undefined;
   let beating = false;
 
   const look = async (): Promise<void> => {
@@ -73,13 +75,13 @@ export function createPresence(
     },
     start: async () => {
       await enter();
-      timer = setInterval(() => void beat(), settings.heartbeatMs);
+      endBeats = clock.every(settings.heartbeatMs, () => void beat());
       if (members.length === 1) return;
       notify();
-      await new Promise((resolve) => setTimeout(resolve, 2 * settings.heartbeatMs));
+      await pause(clock, 2 * settings.heartbeatMs);
     },
     stop: async () => {
-      clearInterval(timer);
+      endBeats();
       await groups
         .leave(PROCESSES, member)
         .catch((error: Error) => log.warn({ error }, 'could not say that this process leaves'));

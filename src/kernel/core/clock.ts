@@ -3,4 +3,29 @@ export interface Clock {
   now(): number;
 }
 
-export const systemClock: Clock = { now: () => Date.now() };
+/** A clock that also calls back, so that everything that waits can be run in virtual time. */
+export interface Scheduler extends Clock {
+  /** Calls once, after `ms` milliseconds. @returns cancels the call */
+  after(ms: number, call: () => void): () => void;
+  /** Calls every `ms` milliseconds. @returns ends that */
+  every(ms: number, call: () => void): () => void;
+}
+
+export const systemClock: Scheduler = {
+  now: () => Date.now(),
+  after: (ms, call) => {
+    const timer = setTimeout(call, ms);
+    return () => clearTimeout(timer);
+  },
+  every: (ms, call) => {
+    const timer = setInterval(call, ms);
+    return () => clearInterval(timer);
+  },
+};
+
+/** Resolves after `ms` milliseconds. */
+export function pause(clock: Scheduler, ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    clock.after(ms, resolve);
+  });
+}

@@ -1,6 +1,6 @@
 import type { Consumer } from '../bus/consumer.ts';
 import type { Tail } from '../bus/tail.ts';
-import type { Clock } from '../core/clock.ts';
+import { pause, type Scheduler } from '../core/clock.ts';
 import { ConflictError, MembershipLostError, toError, UnavailableError } from '../core/errors.ts';
 import type { EventDefinition, RecordedEvent } from '../core/event.ts';
 import type { IdSource } from '../core/ids.ts';
@@ -36,7 +36,7 @@ export interface ProcessorPorts {
   readonly consumer: Consumer;
   readonly failures: FailureStore;
   readonly tail: Tail;
-  readonly clock: Clock;
+  readonly clock: Scheduler;
   readonly ids: IdSource;
   readonly random: () => number;
   readonly log: Log;
@@ -100,7 +100,7 @@ export function createProcessor(
   let refreshDue = false;
   let wake: () => void = () => undefined;
   let finished: Promise<void> = Promise.resolve();
-  let timer: NodeJS.Timeout | undefined;
+  let endBeats: () => void = () => undefined;
 
   const hasMessages = (): boolean => retries.due || (consumer.pending > 0 && !retries.full);
 
@@ -157,7 +157,7 @@ export function createProcessor(
     available = false;
     failRequests(requestsOf(items), error);
     queue.failAll(error);
-    await pause();
+    await pause(clock, RECOVERY_PAUSE_MS);
     await restart(false);
     // What was committed meanwhile, with the answer lost, was handed on to nobody.
     tail.wake();
@@ -198,12 +198,10 @@ export function createProcessor(
         else if (!(cause instanceof UnavailableError))
           log.error({ service: service.name, error: toError(cause) }, 'cannot go on yet');
         queue.failAll(toError(cause));
-        await pause();
+        await pause(clock, RECOVERY_PAUSE_MS);
       }
     }
   };
-
-  const pause = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, RECOVERY_PAUSE_MS));
 
   /** Exchanges partitions and reads the log. What waits of new partitions must be known before their messages are taken. */
   const maintain = async (): Promise<void> => {
@@ -351,12 +349,12 @@ export function createProcessor(
       await consumer.start();
       await retries.refresh();
       available = true;
-      timer = setInterval(() => void beat(), settings.heartbeatMs);
+      endBeats = clock.every(settings.heartbeatMs, () => void beat());
       finished = run();
     },
     stop: async () => {
       stopping = true;
-      clearInterval(timer);
+      endBeats();
       wake();
       await finished;
       queue.failAll(new Error('the server is stopping'));

@@ -1,4 +1,5 @@
 import type { Consumer } from '../bus/consumer.ts';
+import { pause, type Scheduler } from '../core/clock.ts';
 import { ConflictError, DataError, MembershipLostError, toError, UnavailableError } from '../core/errors.ts';
 import type { RecordedEvent } from '../core/event.ts';
 import { InvariantError } from '../core/invariant.ts';
@@ -35,7 +36,7 @@ interface Ports {
   readonly store: Store;
   readonly consumer: Consumer;
   readonly log: Log;
-  readonly now: () => number;
+  readonly clock: Scheduler;
 }
 
 const RECOVERY_PAUSE_MS = 200;
@@ -49,14 +50,14 @@ export function createFollower(
   settings: FollowerSettings,
   ports: Ports,
 ): Follower {
-  const { store, consumer, log } = ports;
+  const { store, consumer, log, clock } = ports;
   const fold = createInlineProjections(projections, store, settings.maxCachedRows);
   let writer: Writer;
   let stopping = false;
   let lastDelayMs = 0;
   let wake: () => void = () => undefined;
   let finished: Promise<void> = Promise.resolve();
-  let timer: NodeJS.Timeout | undefined;
+  let endBeats: () => void = () => undefined;
   /** So many events are still taken one at a time, to find the one that cannot be folded. */
   let oneByOne = 0;
   /** Of the event that is taken alone. */
@@ -80,7 +81,7 @@ export function createFollower(
     consumer.confirm(progress);
     committed();
     unfit.clear();
-    lastDelayMs = ports.now() - events[0]!.time;
+    lastDelayMs = clock.now() - events[0]!.time;
   };
 
   const step = async (): Promise<void> => {
@@ -108,7 +109,7 @@ export function createFollower(
   const gather = async (handled: number): Promise<void> => {
     if (oneByOne > 0 || consumer.pending >= settings.maxBatch) return;
     const busy = handled > settings.busyEvents && !consumer.needsCare;
-    await pause(busy ? settings.busyGatherMs : settings.gatherMs);
+    await pause(clock, busy ? settings.busyGatherMs : settings.gatherMs);
   };
 
   /** One event that cannot be folded must not keep the read model from all others: it is found, and left out. */
@@ -119,7 +120,7 @@ export function createFollower(
       return;
     }
     const delay = RETRY_DELAYS_MS[failures++];
-    if (delay !== undefined && !neverPasses(error)) return pause(delay);
+    if (delay !== undefined && !neverPasses(error)) return pause(clock, delay);
     unfit.add(only!.id);
     log.error(
       { projection: name, event_id: only!.id, type: only!.type, error },
@@ -130,7 +131,7 @@ export function createFollower(
   const recover = async (cause: unknown): Promise<void> => {
     log.warn({ projection: name, error: toError(cause) }, 'the read model waits');
     fold.clear();
-    await pause(RECOVERY_PAUSE_MS);
+    await pause(clock, RECOVERY_PAUSE_MS);
     await restart(cause instanceof MembershipLostError);
   };
 
@@ -143,7 +144,7 @@ export function createFollower(
       } catch (again) {
         log.warn({ projection: name, error: toError(again) }, 'the read model cannot go on yet');
         membershipLost ||= again instanceof MembershipLostError;
-        await pause(RECOVERY_PAUSE_MS);
+        await pause(clock, RECOVERY_PAUSE_MS);
       }
     }
   };
@@ -165,17 +166,17 @@ export function createFollower(
       writer = await store.openWriter(name);
       consumer.onReady(() => wake());
       await consumer.start();
-      timer = setInterval(() => {
+      endBeats = clock.every(settings.heartbeatMs, () => {
         consumer
           .heartbeat()
           .then(() => wake())
           .catch((error: Error) => log.warn({ projection: name, error }, 'heartbeat failed'));
-      }, settings.heartbeatMs);
+      });
       finished = run();
     },
     stop: async () => {
       stopping = true;
-      clearInterval(timer);
+      endBeats();
       wake();
       await finished;
       await consumer
@@ -196,8 +197,4 @@ function passesByWaiting(cause: unknown): boolean {
 
 function neverPasses(error: Error): boolean {
   return error instanceof DataError || error instanceof InvariantError;
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { systemClock } from '../core/clock.ts';
 import {
   CallTimeoutError,
   type CircuitBreakerSettings,
@@ -11,7 +12,7 @@ const fails = () => Promise.reject(new Error('down'));
 const works = () => Promise.resolve('done');
 
 function breakerAt(settings: Partial<CircuitBreakerSettings> = {}) {
-  const clock = { time: 1_000_000, now: () => clock.time };
+  const clock = { ...systemClock, time: 1_000_000, now: () => clock.time };
   return { clock, breaker: createCircuitBreaker({ name: 'the gateway', clock, ...settings }) };
 }
 

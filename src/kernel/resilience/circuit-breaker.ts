@@ -1,15 +1,5 @@
-import {
-  CircuitState,
-  ConsecutiveBreaker,
-  circuitBreaker,
-  handleAll,
-  type IBackoff,
-  TaskCancelledError,
-  TimeoutStrategy,
-  timeout,
-  wrap,
-} from 'cockatiel';
-import { type Clock, systemClock } from '../core/clock.ts';
+import { CircuitState, ConsecutiveBreaker, circuitBreaker, handleAll, type IBackoff } from 'cockatiel';
+import { type Scheduler, systemClock } from '../core/clock.ts';
 
 export interface CircuitBreakerSettings {
   /** What is called, for messages and metrics. */
@@ -22,7 +12,7 @@ export interface CircuitBreakerSettings {
   readonly timeoutMs?: number;
   /** Whether a value that a call returned counts as a failure; everything thrown does. */
   readonly isFailure?: (value: unknown) => boolean;
-  readonly clock?: Clock;
+  readonly clock?: Scheduler;
 }
 
 export type BreakerState = 'closed' | 'open' | 'half_open';
@@ -88,7 +78,6 @@ export function createCircuitBreaker(settings: CircuitBreakerSettings): CircuitB
   };
   const failing = handleAll.orWhenResult((value) => settings.isFailure?.(value) ?? false);
   const circuit = circuitBreaker(failing, { breaker: new ConsecutiveBreaker(failures), halfOpenAfter: untilProbe });
-  const policy = wrap(circuit, timeout(timeoutMs, { strategy: TimeoutStrategy.Aggressive, abortOnReturn: false }));
 
   circuit.onBreak(() => {
     counts.opened += 1;
@@ -111,12 +100,19 @@ export function createCircuitBreaker(settings: CircuitBreakerSettings): CircuitB
       counts.rejected += 1;
       throw new CircuitOpenError(`${name} is not called: the calls before failed`);
     }
-    try {
-      return await policy.execute(({ signal }) => call(signal));
-    } catch (cause) {
-      if (cause instanceof TaskCancelledError) throw new CallTimeoutError(`${name} took longer than ${timeoutMs} ms`);
-      throw cause;
-    }
+    return circuit.execute(() => inTime(call));
+  }
+
+  /** Waits no longer than the time limit, whether or not the call heeds its signal. */
+  function inTime<T>(call: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const controller = new AbortController();
+    return new Promise<T>((resolve, reject) => {
+      const cancel = clock.after(timeoutMs, () => {
+        controller.abort();
+        reject(new CallTimeoutError(`${name} took longer than ${timeoutMs} ms`));
+      });
+      call(controller.signal).then(resolve, reject).finally(cancel);
+    });
   }
 
   function metrics(): BreakerMetrics {

@@ -3,6 +3,7 @@ import { createHmac, randomUUID } from 'node:crypto';
 import { describe, type TestContext, test } from 'node:test';
 import fastify, { type FastifyInstance } from 'fastify';
 import { pino } from 'pino';
+import { systemClock } from '#kernel/core/clock.ts';
 import { UnavailableError } from '#kernel/core/errors.ts';
 import { createIdSource } from '#kernel/core/ids.ts';
 import { problemOfError } from '#kernel/http/problem.ts';
@@ -193,7 +194,7 @@ describe('the real simulator', () => {
       t.after(() => simulator.stop());
       const provider = createSimulatorProvider({ baseUrl: url, maxConnections: 4, webhookSecret: SECRET });
       const { executor, workList } = platform;
-      const ports = { executor, workList, provider, clock: { now: Date.now }, random: Math.random, log: silent };
+      const ports = { executor, workList, provider, clock: systemClock, random: Math.random, log: silent };
       const worker = createGatewayWorker(QUICK, { ...ports, onCall: () => undefined });
       t.after(() => worker.stop());
       platform.onCommitted = worker.onCommitted;

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { describe, type TestContext, test } from 'node:test';
 import { pino } from 'pino';
+import { systemClock } from '#kernel/core/clock.ts';
 import { createSimulator, type SimulatorOptions } from '../../../simulator/server.ts';
 import type { CallReport } from './attempt.ts';
 import { createSimulatorProvider } from './providers/simulator.ts';
@@ -49,7 +50,7 @@ async function openLaboratory(t: TestContext, options: LaboratoryOptions = {}): 
     const provider = createSimulatorProvider({ baseUrl: url, maxConnections: 64, webhookSecret: undefined });
     const { executor, workList } = platform;
     const onCall = (report: CallReport) => void calls.push(report);
-    const ports = { executor, workList, provider, clock: { now: Date.now }, random: Math.random, log: silent, onCall };
+    const ports = { executor, workList, provider, clock: systemClock, random: Math.random, log: silent, onCall };
     const created = createGatewayWorker(settings, ports);
     t.after(() => created.stop());
     created.start();
@@ -179,7 +180,7 @@ describe('a gateway that cannot be reached', () => {
     const platform = createTestPlatform(settings);
     const provider = createSimulatorProvider({ baseUrl: url, maxConnections: 4, webhookSecret: undefined });
     const { executor, workList } = platform;
-    const ports = { executor, workList, provider, clock: { now: Date.now }, random: Math.random, log: silent };
+    const ports = { executor, workList, provider, clock: systemClock, random: Math.random, log: silent };
     const worker = createGatewayWorker(settings, { ...ports, onCall: () => undefined });
     t.after(() => worker.stop());
     platform.onCommitted = worker.onCommitted;

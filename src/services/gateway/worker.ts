@@ -1,4 +1,4 @@
-import type { Clock } from '#kernel/core/clock.ts';
+import type { Scheduler } from '#kernel/core/clock.ts';
 import { toError } from '#kernel/core/errors.ts';
 import type { RecordedEvent } from '#kernel/core/event.ts';
 import type { Log } from '#kernel/observability/log.ts';
@@ -17,7 +17,7 @@ export interface GatewayWorkerPorts {
   readonly workList: WorkList;
   /** The gateway that this worker speaks to; work of others is left to theirs. */
   readonly provider: GatewayProvider;
-  readonly clock: Clock;
+  readonly clock: Scheduler;
   /** From 0 up to 1. */
   readonly random: () => number;
   readonly log: Log;
@@ -62,7 +62,7 @@ export function createGatewayWorker(settings: GatewaySettings, ports: GatewayWor
   const inHand = new Map<string, Task>();
   const queue: Task[] = [];
   let inFlight = 0;
-  let sweepTimer: NodeJS.Timeout | undefined;
+  let cancelSweep: () => void = () => undefined;
   let sweeping: Promise<void> = Promise.resolve();
   let stopping = false;
   let reachable = true;
@@ -173,16 +173,16 @@ export function createGatewayWorker(settings: GatewaySettings, ports: GatewayWor
   }
 
   function scheduleSweep(afterMs: number): void {
-    sweepTimer = setTimeout(() => {
+    cancelSweep = clock.after(afterMs, () => {
       sweeping = sweep().then((more) => {
         if (!stopping) scheduleSweep(more ? settings.busySweepMs : settings.sweepMs);
       });
-    }, afterMs);
+    });
   }
 
   async function stop(): Promise<void> {
     stopping = true;
-    clearTimeout(sweepTimer);
+    cancelSweep();
     await sweeping;
     for (const { operation } of queue.splice(0)) inHand.delete(keyOf(operation));
     await idle();
@@ -194,9 +194,9 @@ export function createGatewayWorker(settings: GatewaySettings, ports: GatewayWor
   function idle(): Promise<void> {
     if (inFlight === 0) return Promise.resolve();
     return new Promise((resolve) => {
-      const timer = setTimeout(resolve, settings.drainMs);
+      const cancel = clock.after(settings.drainMs, resolve);
       drained = () => {
-        clearTimeout(timer);
+        cancel();
         resolve();
       };
     });
@@ -210,7 +210,7 @@ export function createGatewayWorker(settings: GatewaySettings, ports: GatewayWor
   };
 }
 
-function createBreaker(name: string, settings: GatewaySettings, clock: Clock): CircuitBreaker {
+function createBreaker(name: string, settings: GatewaySettings, clock: Scheduler): CircuitBreaker {
   return createCircuitBreaker({
     name,
     failures: settings.breakerFailures,
