@@ -55,4 +55,31 @@ describe('bench', () => {
     }
     assert.ok(result.cold_ms.debit > 0);
   });
+
+  test('looks balances and payments up while payments are made, and checks every answer', async () => {
+    const sizes = ['--seconds', '1', '--connections', '4', '--wallets', '10', '--preload-events', '500'];
+    const result = await bench('reads', ...sizes, '--writes-per-second', '50');
+    for (const kind of ['balance', 'payment', 'new_payment']) {
+      const { reads, wrong, p50, p99 } = result.kinds[kind];
+      assert.ok(reads > 0 && wrong === 0 && p50 > 0 && p50 <= p99, kind);
+    }
+    assert.deepEqual([result.errors, result.wrong, result.balances_wrong, result.ledger_balanced], [0, 0, 0, true]);
+    assert.ok(result.writes.accepted > 0 && result.balances_compared === 10);
+    assert.deepEqual([result.writes.errors, result.writes.skipped], [0, 0]);
+  });
+
+  test('rebuilds every read model, each equal to the one that served', async () => {
+    const result = await bench('replay', '--events', '1000', '--wallets', '10');
+    const names = ['wallets.wallet_balances', 'wallets.ledger_accounts', 'gateway.operations'];
+    names.push('payments.saga_projections', 'payments.refunds');
+    assert.deepEqual(
+      result.read_models.map((model: { name: string }) => model.name),
+      names,
+    );
+    for (const { name, events, events_per_second, different } of result.read_models) {
+      assert.equal(different, 0, name);
+      assert.ok(name === 'payments.refunds' || (events > 0 && events_per_second > 0), name);
+    }
+    assert.deepEqual([result.unfinished, result.load_errors, result.ledger_balanced], [0, 0, true]);
+  });
 });

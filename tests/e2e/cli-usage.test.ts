@@ -41,6 +41,8 @@ const SUBCOMMANDS = [
   'partitions create',
   'bench payments',
   'bench wallet',
+  'bench reads',
+  'bench replay',
   'start',
   'verify',
   'config',
