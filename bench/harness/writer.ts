@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { createClient, NoAnswerError } from '../../src/cli/client.ts';
+import { createClient } from '../../src/cli/client.ts';
 import { createHistogram, type Percentiles, percentilesOf } from '../load/histogram.ts';
+import { whenNobodyAnswers } from './recorded-load.ts';
 import { CURRENCY } from './wallets.ts';
 
 export interface WriterOptions {
@@ -44,10 +45,7 @@ export function startWriter({ url, perSecond, customers, onAccepted }: WriterOpt
   const pay = async (number: number, due: number): Promise<void> => {
     const customer_id = customers[number % customers.length]!;
     const body = { amount: AMOUNT, currency: CURRENCY, method: 'wallet', customer_id };
-    const answer = await client.send('POST', '/payments', { body }).catch((cause: unknown) => {
-      if (cause instanceof NoAnswerError) return undefined;
-      throw cause;
-    });
+    const answer = await client.send('POST', '/payments', { body }).catch(whenNobodyAnswers);
     if (answer?.status !== CREATED) {
       counts.errors += 1;
       return;

@@ -82,4 +82,29 @@ describe('bench', () => {
     }
     assert.deepEqual([result.unfinished, result.load_errors, result.ledger_balanced], [0, 0, true]);
   });
+
+  test('measures one store as it grows', async () => {
+    const sizes = ['--at', '0,2000', '--seconds', '1', '--warm-up', '0', '--connections', '4', '--wallets', '10'];
+    const result = await bench('growth', ...sizes);
+    const [first, second] = result.levels;
+    assert.ok(first.payments_per_second > 0 && first.ratio === 1 && first.database_mb > 0);
+    assert.ok(second.events_before >= 2000 && second.database_mb >= first.database_mb);
+    assert.ok(Math.abs(second.ratio - second.payments_per_second / first.payments_per_second) < 0.01);
+    assert.deepEqual([first.errors, second.errors, result.unfinished, result.ledger_balanced], [0, 0, 0, true]);
+  });
+
+  test('kills the server, and PostgreSQL with it, and loses nothing acknowledged', async () => {
+    const result = await bench('recovery', '--events', '500', '--rounds', '1', '--connections', '4', '--wallets', '10');
+    assert.deepEqual(
+      result.rounds.map((round: { killed: string }) => round.killed),
+      ['server', 'server_and_postgres'],
+    );
+    for (const round of result.rounds) {
+      assert.ok(round.start_to_accepted_ms > 0 && round.start_to_accepted_ms <= round.kill_to_accepted_ms);
+      assert.ok(round.kill_to_accepted_ms <= round.kill_to_final_ms);
+      assert.equal(result.medians[round.killed].kill_to_final_ms, round.kill_to_final_ms);
+    }
+    assert.ok(result.acknowledged > 2);
+    assert.deepEqual([result.lost, result.unfinished, result.ledger_balanced], [0, 0, true]);
+  });
 });

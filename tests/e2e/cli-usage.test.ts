@@ -43,6 +43,8 @@ const SUBCOMMANDS = [
   'bench wallet',
   'bench reads',
   'bench replay',
+  'bench recovery',
+  'bench growth',
   'start',
   'verify',
   'config',
