@@ -33,9 +33,9 @@ export const rules = [
     { path: `^tests/|${TEST}` },
   ),
   rule(
-    'bench-from-its-verb',
-    'Only the verb that runs the benchmarks imports them.',
-    { path: '^(src|simulator)/', pathNot: String.raw`^src/cli/commands/bench\.ts$` },
+    'bench-from-its-verbs',
+    'Only the verbs that run the benchmarks import them.',
+    { path: '^(src|simulator)/', pathNot: '^src/cli/bench/' },
     { path: '^bench/' },
   ),
   rule(

@@ -10,22 +10,32 @@ export interface BooksReport {
 }
 
 /**
- * Checks every balance and the ledger.
+ * What each wallet must hold: its opening balance less the payments approved, minor units.
  * @param openingMinor what each wallet was opened with, by user
  */
-export async function checkBooks(sql: Sql, openingMinor: ReadonlyMap<string, number>): Promise<BooksReport> {
+export async function expectedBalances(
+  sql: Sql,
+  openingMinor: ReadonlyMap<string, number>,
+): Promise<ReadonlyMap<string, number>> {
   const paid = await sql.query<{ customer_id: string; paid: number }>(
     `SELECT customer_id, sum(amount_minor - refunded_minor)::bigint AS paid FROM payments.saga_projections
       WHERE method = 'wallet' AND status IN ('APPROVED', 'PARTIALLY_REFUNDED', 'REFUNDED') GROUP BY customer_id`,
   );
+  const paidBy = new Map(paid.map((row) => [row.customer_id, row.paid]));
+  return new Map([...openingMinor].map(([user, opening]) => [user, opening - (paidBy.get(user) ?? 0)]));
+}
+
+/**
+ * Checks every balance and the ledger.
+ * @param openingMinor what each wallet was opened with, by user
+ */
+export async function checkBooks(sql: Sql, openingMinor: ReadonlyMap<string, number>): Promise<BooksReport> {
+  const expected = await expectedBalances(sql, openingMinor);
   const balances = await sql.query<{ user_id: string; balance_minor: number }>(
     'SELECT user_id, balance_minor FROM wallets.wallet_balances',
   );
-  const paidBy = new Map(paid.map((row) => [row.customer_id, row.paid]));
   const balanceOf = new Map(balances.map((row) => [row.user_id, row.balance_minor]));
-  const wrongWallets = [...openingMinor]
-    .filter(([user, opening]) => balanceOf.get(user) !== opening - (paidBy.get(user) ?? 0))
-    .map(([user]) => user);
+  const wrongWallets = [...expected].filter(([user, minor]) => balanceOf.get(user) !== minor).map(([user]) => user);
   const currencies = await trialBalance(sql);
   const sumsToZero = currencies.every((currency) => currency.differenceMinor === 0n);
   return { balanced: sumsToZero && wrongWallets.length === 0 && balances.length === openingMinor.size, wrongWallets };
@@ -46,9 +56,8 @@ export async function countPayments(sql: Sql): Promise<PaymentCounts> {
   return rows[0]!;
 }
 
-/** What happened within a stretch of time. */
+/** What became of payments within a stretch of time. */
 export interface WindowCounts {
-  readonly events: number;
   /** Payments that reached their final status. */
   readonly completed: number;
   readonly approved: number;
@@ -61,18 +70,14 @@ export interface WindowCounts {
 /** @param from milliseconds since 1970; `to` likewise, exclusive */
 export async function countWindow(sql: Sql, from: number, to: number): Promise<WindowCounts> {
   const window = [new Date(from), new Date(to)];
-  const [events] = await sql.query<{ events: number }>(
-    'SELECT count(*) AS events FROM events WHERE created_at >= $1 AND created_at < $2',
-    window,
-  );
   const took = 'extract(epoch FROM completed_at - created_at) * 1000';
   const quantile = (q: number, name: string): string =>
     `coalesce(percentile_disc(${q}) WITHIN GROUP (ORDER BY ${took}), 0)::float8 AS ${name}`;
-  const [payments] = await sql.query<Omit<WindowCounts, 'events'>>(
+  const [payments] = await sql.query<WindowCounts>(
     `SELECT count(*) AS completed, count(*) FILTER (WHERE status = 'APPROVED') AS approved,
         ${quantile(0.5, 'p50')}, ${quantile(0.95, 'p95')}, ${quantile(0.99, 'p99')}
       FROM payments.saga_projections WHERE completed_at >= $1 AND completed_at < $2`,
     window,
   );
-  return { events: events!.events, ...payments! };
+  return payments!;
 }

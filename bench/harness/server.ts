@@ -50,6 +50,14 @@ export interface BenchServer {
   readonly database: Database;
   /** Stops it and its PostgreSQL, and starts both on the same data. */
   restart(): Promise<void>;
+  /**
+   * Ends the server with SIGKILL, and PostgreSQL when asked for, which would else go on; until the next `start` there is no
+   * server. Our own connections are closed before, or we would start PostgreSQL again ourselves.
+   * @returns when it was, by `performance.now()`
+   */
+  kill(withPostgres: boolean): Promise<number>;
+  /** Starts a server on the same data. Resolves when it says that it is ready. */
+  start(): Promise<void>;
 }
 
 interface Running {
@@ -76,15 +84,22 @@ export async function withBenchServer<T>(
   });
   const port = await freePort();
   let running: Running | undefined;
-  const stop = async (): Promise<void> => {
-    const stopped = running;
+  const start = async (): Promise<void> => {
+    running = await startServer(dataDir, port, profile);
+  };
+  const take = (): Running | undefined => {
+    const taken = running;
     running = undefined;
+    return taken;
+  };
+  const stop = async (): Promise<void> => {
+    const stopped = take();
     if (stopped === undefined) return;
     await endProcess(stopped.child);
     await stopped.database.close();
   };
   try {
-    running = await startServer(dataDir, port, profile);
+    await start();
     return await work({
       port,
       url: `http://127.0.0.1:${port}`,
@@ -99,8 +114,10 @@ export async function withBenchServer<T>(
       },
       restart: async () => {
         await stop();
-        running = await startServer(dataDir, port, profile);
+        await start();
       },
+      kill: async (withPostgres) => killServer(take()!, withPostgres),
+      start,
     });
   } finally {
     await stop();
@@ -157,6 +174,16 @@ async function untilReady(child: ChildProcess, port: number): Promise<void> {
     if (Date.now() > deadline) throw new Error(`it is not ready after ${START_LIMIT_MS / 1000} s`);
     await sleep(LOOK_MS);
   }
+}
+
+async function killServer({ child, database, postgresPid }: Running, withPostgres: boolean): Promise<number> {
+  await database.close();
+  const ended = once(child, 'exit');
+  const killedAt = performance.now();
+  child.kill('SIGKILL');
+  if (withPostgres) process.kill(postgresPid, 'SIGKILL');
+  await ended;
+  return killedAt;
 }
 
 async function endProcess(child: ChildProcess): Promise<void> {

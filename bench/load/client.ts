@@ -1,48 +1,43 @@
 import { type Connection, type Outcome, openConnection } from './connection.ts';
-import type { RequestSource } from './requests.ts';
-import type { Tally } from './tally.ts';
 
-export interface ClientOptions {
+/** What a client asks, and what becomes of it. */
+export interface ClientOptions<Request extends { readonly bytes: Buffer }> {
   readonly port: number;
-  /** Answered as soon as the payment is accepted. */
-  readonly plain: RequestSource;
-  /** Answered with the payment's final status. */
-  readonly waiting: RequestSource;
-  /** Asked before each request: whether it is to be a waiting one. */
-  isSample(): boolean;
+  next(): Request;
+  /** Told of each request; the answer in `outcome` is valid only during the call. */
+  settle(request: Request, outcome: Outcome, ms: number): void;
 }
 
-const CREATED = 201;
 const RECONNECT_MS = 100;
 
 /**
  * Keeps one connection busy with one request after another.
  * @returns a function that lets it end, and resolves after its last answer
  */
-export function runClient({ port, plain, waiting, isSample }: ClientOptions, tally: Tally): () => Promise<void> {
-  let request = plain.next();
-  let waits = false;
+export function runClient<Request extends { readonly bytes: Buffer }>(
+  options: ClientOptions<Request>,
+): () => Promise<void> {
+  const { port } = options;
+  let request = options.next();
   let sentAt = 0;
   let stopping = false;
   let connection: Connection;
   const ended = Promise.withResolvers<void>();
 
-  const next = (): void => {
-    waits = isSample();
-    request = waits ? waiting.next() : plain.next();
+  const goOn = (): void => {
+    if (stopping) end();
+    else send();
+  };
+
+  const send = (): void => {
+    request = options.next();
     sentAt = performance.now();
     connection.send(request.bytes);
   };
 
-  const goOn = (): void => {
-    if (stopping) end();
-    else next();
-  };
-
-  const settle = ({ status, error }: Outcome): void => {
-    if (status === CREATED) tally.acknowledged(request.amountMinor, performance.now() - sentAt, waits);
-    else tally.failed(error ?? String(status));
-    if (status !== 0 || stopping) goOn();
+  const settle = (outcome: Outcome): void => {
+    options.settle(request, outcome, performance.now() - sentAt);
+    if (outcome.status !== 0 || stopping) goOn();
     else setTimeout(open, RECONNECT_MS);
   };
 

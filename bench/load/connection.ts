@@ -5,6 +5,8 @@ export interface Outcome {
   /** HTTP status; 0: the connection broke. */
   readonly status: number;
   readonly error?: string;
+  /** The answer's body, in a buffer that is used again. */
+  readonly body?: Buffer;
 }
 
 /** One HTTP/1.1 connection that is kept, with one request on its way at a time. */
@@ -28,12 +30,13 @@ export function openConnection(port: number, onReady: () => void, onOutcome: (ou
   const receive = (length: number): void => {
     const chunk = buffer.subarray(0, length);
     const answer = partial === undefined ? chunk : Buffer.concat([partial, chunk]);
-    if (!isWhole(answer)) {
+    const body = bodyOf(answer);
+    if (body === undefined) {
       partial = partial === undefined ? Buffer.from(chunk) : answer;
       return;
     }
     partial = undefined;
-    onOutcome({ status: Number(answer.toString('latin1', STATUS_AT, STATUS_AT + 3)) });
+    onOutcome({ status: Number(answer.toString('latin1', STATUS_AT, STATUS_AT + 3)), body });
   };
 
   const socket: Socket = connect({
@@ -63,11 +66,13 @@ export function openConnection(port: number, onReady: () => void, onOutcome: (ou
   };
 }
 
-function isWhole(answer: Buffer): boolean {
+/** Undefined as long as the answer is not whole. */
+function bodyOf(answer: Buffer): Buffer | undefined {
   const head = answer.indexOf(HEAD_END);
-  if (head < 0) return false;
-  const length = contentLength(answer.toString('latin1', 0, head));
-  return answer.length >= head + HEAD_END.length + length;
+  if (head < 0) return undefined;
+  const start = head + HEAD_END.length;
+  const end = start + contentLength(answer.toString('latin1', 0, head));
+  return answer.length < end ? undefined : answer.subarray(start, end);
 }
 
 function contentLength(head: string): number {

@@ -18,9 +18,9 @@ export interface LoadOptions {
   readonly plan: PaymentPlan;
 }
 
-/** What the load is told. */
-export type LoadCommand =
-  | { readonly type: 'start'; readonly options: LoadOptions }
+/** What a load is told. */
+export type LoadCommand<Options = LoadOptions> =
+  | { readonly type: 'start'; readonly options: Options }
   /** Forget the durations so far. */
   | { readonly type: 'measure' }
   /** Send nothing more, wait for what is under way, and report. */
@@ -28,7 +28,7 @@ export type LoadCommand =
 
 /** What the load reports. */
 export interface LoadReport {
-  /** Since the start, 201 answers and what else came instead of one. */
+  /** Since the start, 201 answers, and what else came instead of one, or of a final status that was waited for. */
   readonly acknowledged: number;
   readonly acknowledgedMinor: number;
   readonly errors: number;
@@ -41,5 +41,42 @@ export interface LoadReport {
   readonly completionSamples: number;
   /** Requests answered since `measure`, and what the load itself spent on each, microseconds of processor time. */
   readonly answered: number;
+  readonly cpuUsPerRequest: number;
+}
+
+/** Look-ups: which, of what, and how much of each. */
+export interface ReadOptions {
+  readonly port: number;
+  readonly connections: number;
+  /** The share of look-ups, 0 to 1, that ask for a balance; of the others every second asks for a new payment. */
+  readonly balances: number;
+  /** Wallets by their users. */
+  readonly customers: readonly string[];
+  /** Payments that had their final status before. */
+  readonly payments: readonly string[];
+}
+
+/** `new_payment`: one that was accepted a moment ago, while the load ran. */
+export type ReadKind = 'balance' | 'payment' | 'new_payment';
+
+/** A payment was accepted: from now on it may be looked up. */
+export interface WrittenNote {
+  readonly type: 'written';
+  readonly id: string;
+}
+
+/** What a load of look-ups reports of each kind, since `measure`. */
+export interface KindReport extends Percentiles {
+  /** Answers that were right. */
+  readonly reads: number;
+  /** Answers of the wrong shape or about something else. */
+  readonly wrong: number;
+}
+
+export interface ReadReport {
+  readonly kinds: Readonly<Record<ReadKind, KindReport>>;
+  readonly errors: number;
+  readonly errorKinds: Readonly<Record<string, number>>;
+  /** What the load itself spent on each look-up, microseconds of processor time. */
   readonly cpuUsPerRequest: number;
 }

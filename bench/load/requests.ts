@@ -4,6 +4,8 @@ import type { PaymentPlan } from './protocol.ts';
 export interface PreparedRequest {
   readonly bytes: Buffer;
   readonly amountMinor: number;
+  /** True: it asks to be answered with the final status. */
+  readonly waiting: boolean;
 }
 
 /** Hands out requests in a fixed, mixed order. */
@@ -52,5 +54,5 @@ function prepare(
     `Content-Length: ${Buffer.byteLength(body)}`,
     ...(waiting ? [`Prefer: wait=${WAIT_SECONDS}`] : []),
   ];
-  return { bytes: Buffer.from(`${lines.join('\r\n')}\r\n\r\n${body}`), amountMinor };
+  return { bytes: Buffer.from(`${lines.join('\r\n')}\r\n\r\n${body}`), amountMinor, waiting };
 }

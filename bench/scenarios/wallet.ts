@@ -2,6 +2,7 @@ import { createLanes } from '../../src/cli/bank/lanes.ts';
 import { type Client, createClient } from '../../src/cli/client.ts';
 import { type BenchServer, withBenchServer } from '../harness/server.ts';
 import { type Versions, versions } from '../harness/versions.ts';
+import type { OnPhase } from '../harness/window.ts';
 import { createHistogram, type Percentiles, percentilesOf } from '../load/histogram.ts';
 
 export interface WalletOptions {
@@ -9,7 +10,7 @@ export interface WalletOptions {
   readonly events: number;
   /** After how many restarts each request is made; the slowest counts. */
   readonly restarts: number;
-  onPhase(phase: string): void;
+  readonly onPhase: OnPhase;
 }
 
 /** Milliseconds, as a client sees them. */

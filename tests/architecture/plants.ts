@@ -9,7 +9,7 @@ export const plants: Record<string, Record<string, string>> = {
     'src/kernel/bus/planted-uses-test.ts': `import '../../../tests/planted-support.ts';\n`,
     'tests/planted-support.ts': 'console.log(1);\n',
   },
-  'bench-from-its-verb': {
+  'bench-from-its-verbs': {
     'src/kernel/bus/planted-bench.ts': `import '../../../bench/planted-scenario.ts';\n`,
     'bench/planted-scenario.ts': 'console.log(1);\n',
   },

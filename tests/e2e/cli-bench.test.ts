@@ -55,4 +55,56 @@ describe('bench', () => {
     }
     assert.ok(result.cold_ms.debit > 0);
   });
+
+  test('looks balances and payments up while payments are made, and checks every answer', async () => {
+    const sizes = ['--seconds', '1', '--connections', '4', '--wallets', '10', '--preload-events', '500'];
+    const result = await bench('reads', ...sizes, '--writes-per-second', '50');
+    for (const kind of ['balance', 'payment', 'new_payment']) {
+      const { reads, wrong, p50, p99 } = result.kinds[kind];
+      assert.ok(reads > 0 && wrong === 0 && p50 > 0 && p50 <= p99, kind);
+    }
+    assert.deepEqual([result.errors, result.wrong, result.balances_wrong, result.ledger_balanced], [0, 0, 0, true]);
+    assert.ok(result.writes.accepted > 0 && result.balances_compared === 10);
+    assert.deepEqual([result.writes.errors, result.writes.skipped], [0, 0]);
+  });
+
+  test('rebuilds every read model, each equal to the one that served', async () => {
+    const result = await bench('replay', '--events', '1000', '--wallets', '10');
+    const names = ['wallets.wallet_balances', 'wallets.ledger_accounts', 'gateway.operations'];
+    names.push('payments.saga_projections', 'payments.refunds');
+    assert.deepEqual(
+      result.read_models.map((model: { name: string }) => model.name),
+      names,
+    );
+    for (const { name, events, events_per_second, different } of result.read_models) {
+      assert.equal(different, 0, name);
+      assert.ok(name === 'payments.refunds' || (events > 0 && events_per_second > 0), name);
+    }
+    assert.deepEqual([result.unfinished, result.load_errors, result.ledger_balanced], [0, 0, true]);
+  });
+
+  test('measures one store as it grows', async () => {
+    const sizes = ['--at', '0,2000', '--seconds', '1', '--warm-up', '0', '--connections', '4', '--wallets', '10'];
+    const result = await bench('growth', ...sizes);
+    const [first, second] = result.levels;
+    assert.ok(first.payments_per_second > 0 && first.ratio === 1 && first.database_mb > 0);
+    assert.ok(second.events_before >= 2000 && second.database_mb >= first.database_mb);
+    assert.ok(Math.abs(second.ratio - second.payments_per_second / first.payments_per_second) < 0.01);
+    assert.deepEqual([first.errors, second.errors, result.unfinished, result.ledger_balanced], [0, 0, 0, true]);
+  });
+
+  test('kills the server, and PostgreSQL with it, and loses nothing acknowledged', async () => {
+    const result = await bench('recovery', '--events', '500', '--rounds', '1', '--connections', '4', '--wallets', '10');
+    assert.deepEqual(
+      result.rounds.map((round: { killed: string }) => round.killed),
+      ['server', 'server_and_postgres'],
+    );
+    for (const round of result.rounds) {
+      assert.ok(round.start_to_accepted_ms > 0 && round.start_to_accepted_ms <= round.kill_to_accepted_ms);
+      assert.ok(round.kill_to_accepted_ms <= round.kill_to_final_ms);
+      assert.equal(result.medians[round.killed].kill_to_final_ms, round.kill_to_final_ms);
+    }
+    assert.ok(result.acknowledged > 2);
+    assert.deepEqual([result.lost, result.unfinished, result.ledger_balanced], [0, 0, true]);
+  });
 });

@@ -1,0 +1,83 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { createClient } from '../../src/cli/client.ts';
+import { createHistogram, type Percentiles, percentilesOf } from '../load/histogram.ts';
+import { whenNobodyAnswers } from './recorded-load.ts';
+import { CURRENCY } from './wallets.ts';
+
+export interface WriterOptions {
+  readonly url: string;
+  readonly perSecond: number;
+  readonly customers: readonly string[];
+  onAccepted(id: string): void;
+}
+
+/** What came of the payments that were made beside something else. */
+export interface WriterReport extends Percentiles {
+  readonly accepted: number;
+  readonly errors: number;
+  /** Not sent, since too many were unanswered at their moment. */
+  readonly skipped: number;
+}
+
+/** Payments at a steady rate. */
+export interface RunningWriter {
+  /** Ends it after the last answer. */
+  stop(): Promise<WriterReport>;
+}
+
+const CONNECTIONS = 128;
+const MAX_UNANSWERED = 2000;
+const CREATED = 201;
+const TICK_MS = 2;
+const AMOUNT = 1.25;
+
+/**
+ * Makes wallet payments at a steady rate, whether earlier ones are answered or not: each has its moment, from which its
+ * duration counts, so that a slow server is not spared the payments that came meanwhile.
+ */
+export function startWriter({ url, perSecond, customers, onAccepted }: WriterOptions): RunningWriter {
+  const client = createClient(url, CONNECTIONS);
+  const histogram = createHistogram();
+  const counts = { accepted: 0, errors: 0, skipped: 0 };
+  const unanswered = new Set<Promise<void>>();
+  let stopping = false;
+
+  const pay = async (number: number, due: number): Promise<void> => {
+    const customer_id = customers[number % customers.length]!;
+    const body = { amount: AMOUNT, currency: CURRENCY, method: 'wallet', customer_id };
+    const answer = await client.send('POST', '/payments', { body }).catch(whenNobodyAnswers);
+    if (answer?.status !== CREATED) {
+      counts.errors += 1;
+      return;
+    }
+    counts.accepted += 1;
+    histogram.record(performance.now() - due);
+    onAccepted((answer.body as { id: string }).id);
+  };
+  const send = (number: number, due: number): void => {
+    if (unanswered.size >= MAX_UNANSWERED) {
+      counts.skipped += 1;
+      return;
+    }
+    const sent = pay(number, due).finally(() => unanswered.delete(sent));
+    unanswered.add(sent);
+  };
+  const run = async (): Promise<void> => {
+    const started = performance.now();
+    for (let number = 0; !stopping; await sleep(TICK_MS)) {
+      const dueBy = perSecond === 0 ? 0 : Math.floor(((performance.now() - started) / 1000) * perSecond);
+      for (; number < dueBy; number++) send(number, started + (number / perSecond) * 1000);
+    }
+    await Promise.all(unanswered);
+  };
+
+  const finished = run();
+  return {
+    stop: async () => {
+      stopping = true;
+      await finished;
+      client.close();
+      return { ...counts, ...percentilesOf(histogram) };
+    },
+  };
+}
