@@ -52,7 +52,7 @@ export async function openTcpProxy(port: () => number | undefined): Promise<TcpP
       const { swallowed, delayMs, loses } = weather;
       if (swallowed === 'both' || swallowed === direction) return;
       if (direction === 'answers' && loses()) {
-        for (const socket of [from, to]) socket.resetAndDestroy();
+        for (const socket of [from, to]) reset(socket);
         return;
       }
       const due = delayMs === 0 ? undefined : sleep(delayMs, undefined, { ref: false });
@@ -68,7 +68,7 @@ export async function openTcpProxy(port: () => number | undefined): Promise<TcpP
 
   const server = createServer((client) => {
     const target = weather.refusing ? undefined : port();
-    if (target === undefined) return client.destroy();
+    if (target === undefined) return void client.destroy();
     const upstream = connect(target, HOST);
     pass(client, upstream, 'requests');
     pass(upstream, client, 'answers');
@@ -78,7 +78,7 @@ export async function openTcpProxy(port: () => number | undefined): Promise<TcpP
 
   const cut = (how: 'FIN' | 'RST' = 'FIN'): void => {
     for (const socket of sockets) {
-      if (how === 'RST') socket.resetAndDestroy();
+      if (how === 'RST') reset(socket);
       else socket.destroy();
     }
   };
@@ -102,6 +102,12 @@ export async function openTcpProxy(port: () => number | undefined): Promise<TcpP
       await once(server, 'close');
     },
   };
+}
+
+/** One that is being closed already cannot be reset: Node would keep it for ever, and spin when the process ends. */
+function reset(socket: Socket): void {
+  if (socket.writableEnded) socket.destroy();
+  else socket.resetAndDestroy();
 }
 
 /** Starts a proxy in front of the server of a url, which is on this machine, and stops it after the test. */
