@@ -23,6 +23,10 @@ const VERBS: Readonly<Record<string, Verb>> = {
     summary: 'prove that nothing was altered and every balance is right',
     load: () => import('./commands/verify.ts'),
   },
+  simulate: {
+    summary: 'run the platform through disasters in virtual time, by a seed',
+    load: () => import('./commands/simulate.ts'),
+  },
   bench: { summary: 'measure how fast it is on this machine', load: () => import('./commands/bench.ts') },
   config: { summary: 'every setting, its value and its meaning', load: () => import('./commands/config.ts') },
 };

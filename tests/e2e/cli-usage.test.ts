@@ -17,6 +17,7 @@ const VERBS = [
   'projections',
   'partitions',
   'verify',
+  'simulate',
   'bench',
   'config',
 ];

@@ -1,73 +1,160 @@
-import type { RecordedEvent } from '#kernel/core/event.ts';
-import { CHARGE, GATEWAY_REFUND } from '#services/gateway/contract.ts';
-import type { OperationCommand, RequestedOperation } from '#services/gateway/decider.ts';
-import type { Domain } from './domain.ts';
-import type { Pick } from './network.ts';
+import type { Answer } from '#services/gateway/decider.ts';
+import type { CallOutcome, GatewayRequest, LookUpOutcome, Notification } from '#services/gateway/provider.ts';
+import type { RecordedCharge } from '#services/gateway/reconciliation.ts';
+import { type Behaviour, DEFAULT_TOKEN, TOKENS, type Token } from '../../simulator/tokens.ts';
+import type { Faults } from './faults.ts';
+import type { VirtualTime } from './virtual-time.ts';
 
-type Saying = 'succeeded' | 'declined' | 'pending' | 'unknown' | 'refused';
-
-/** What a gateway says of a charge, one thing after another. The last: money was taken by a call that was given up. */
-const CHARGES: readonly (readonly Saying[])[] = [
-  ['succeeded'],
-  ['succeeded', 'succeeded'],
-  ['declined'],
-  ['refused'],
-  ['pending', 'succeeded'],
-  ['pending', 'declined'],
-  ['unknown', 'succeeded'],
-  ['unknown', 'unknown', 'declined'],
-  ['refused', 'succeeded'],
-];
-const REFUNDS = CHARGES.slice(0, -1);
-
+/** A charge or a refund as the gateway itself has it. */
 interface Operation {
-  readonly target: { readonly aggregate: string; readonly id: string };
-  readonly requested: RequestedOperation;
-  readonly toSay: Saying[];
+  readonly request: GatewayRequest;
+  readonly id: string;
+  readonly token: Token;
+  status: 'pending' | 'succeeded' | 'declined';
+  reason: string;
 }
 
-/** A provider that does all that providers do, and the worker that asks it. */
-export function createGateway(domain: Domain, pick: Pick) {
+/** The card gateway outside: it does what the tokens of the gateway simulator say, and keeps its own record. */
+export interface CardGateway {
+  /** Carries a call out. Never resolves where a token says that no answer comes. */
+  carryOut(request: GatewayRequest): Promise<CallOutcome>;
+  lookUp(request: GatewayRequest): LookUpOutcome;
+  /** While true, calls are answered with an error and carried out not at all. */
+  down: boolean;
+  /** Its own record, to be compared with what the platform believes. */
+  record(): readonly RecordedCharge[];
+  /** Webhooks that are still to come. */
+  readonly pending: number;
+}
+
+const SLOW_MS = 3_000;
+const ASYNC_MS = 1_000;
+const LATE_MS = 20_000;
+
+/** @param tell sends a webhook */
+export function createCardGateway(
+  time: VirtualTime,
+  faults: Faults,
+  tell: (notification: Notification) => void,
+): CardGateway {
   const operations = new Map<string, Operation>();
+  const errors = new Map<string, number>();
+  let pending = 0;
 
-  /** Takes a request into the work list; the decider deals with those that are repeated. */
-  function remember({ type, data }: RecordedEvent): void {
-    if ((data.attempt ?? 1) > 1) return;
-    const kind = type === 'gateway.charge.requested' ? 'charge' : 'refund';
-    const id = kind === 'charge' ? data.payment_id : data.refund_id;
-    const { payment_id, amount_minor, currency, trace_id } = data;
-    const asked = { payment_id, amount_minor, currency, trace_id, gateway: 'simulator', requested_at: domain.now() };
-    const courses = kind === 'charge' ? CHARGES : REFUNDS;
-    const toSay = [...(courses[pick(courses.length)] ?? [])];
-    const aggregate = kind === 'charge' ? CHARGE : GATEWAY_REFUND;
-    operations.set(id, { target: { aggregate, id }, requested: { kind, id, ...asked }, toSay });
+  const find = ({ idempotency_key }: GatewayRequest): Operation | undefined => operations.get(idempotency_key);
+
+  const notify = (operation: Operation): void => {
+    const { request } = operation;
+    if (faults.hit('webhook lost')) return;
+    const times = faults.hit('webhook twice') ? 2 : 1;
+    for (let i = 0; i < times; i++) {
+      pending += 1;
+      const answer = answerOf(operation);
+      time.after(faults.hit('webhook late') ? faults.random.between(1, LATE_MS) : 1, () => {
+        pending -= 1;
+        tell({ kind: request.kind, reference: request.id, answer });
+      });
+    }
+  };
+
+  const settle = (operation: Operation, { outcome, reason, webhooks }: Behaviour): void => {
+    const before = { ...operation };
+    operation.status = outcome === 'succeeded' ? 'succeeded' : 'declined';
+    operation.reason = reason;
+    if (webhooks === 'none') return;
+    notify(operation);
+    if (webhooks === 'twice') notify(operation);
+    if (webhooks === 'out_of_order') notify(before);
+  };
+
+  const begin = (request: GatewayRequest, token: Token, behaviour: Behaviour): Operation => {
+    const id = `${request.kind}_${operations.size + 1}`;
+    const operation: Operation = { request, id, token, status: 'pending', reason: 'pending' };
+    operations.set(request.idempotency_key, operation);
+    if (behaviour.decided === 'at_once') settle(operation, { ...behaviour, webhooks: 'none' });
+    else time.after(delayOf(behaviour), () => settle(operation, behaviour));
+    return operation;
+  };
+
+  const carryOut = async (request: GatewayRequest): Promise<CallOutcome> => {
+    if (gateway.down || faults.hit('gateway call fails')) return { outcome: 'error', reason: 'gateway_error' };
+    const known = find(request);
+    const token = known?.token ?? tokenOf(request, operations);
+    if (typeof token === 'string') return { outcome: 'refused', reason: token };
+    const behaviour = request.kind === 'charge' ? token.charge : token.refund;
+    const failed = errors.get(request.idempotency_key) ?? 0;
+    if (failed < behaviour.errorsFirst) {
+      errors.set(request.idempotency_key, failed + 1);
+      return { outcome: 'error', reason: 'gateway_error' };
+    }
+    if (behaviour.outcome === 'not_taken') return NEVER;
+    const operation = known ?? begin(request, token, behaviour);
+    if (behaviour.answer === 'never') return NEVER;
+    if (behaviour.answer === 'outcome' && operation.status === 'pending')
+      await new Promise<void>((resolve) => void time.after(delayOf(behaviour), resolve));
+    return { outcome: 'answered', answer: answerOf(operation) };
+  };
+
+  const gateway: CardGateway = {
+    carryOut,
+    lookUp: (request) => {
+      if (gateway.down || faults.hit('gateway call fails')) return { outcome: 'error', reason: 'gateway_error' };
+      const found = find(request);
+      return found === undefined ? { outcome: 'not_found' } : { outcome: 'answered', answer: answerOf(found) };
+    },
+    down: false,
+    record: () => recordOf([...operations.values()]),
+    get pending() {
+      return pending;
+    },
+  };
+  return gateway;
+}
+
+const NEVER = new Promise<never>(() => undefined);
+
+function delayOf({ decided }: Behaviour): number {
+  return { at_once: 0, after_slow: SLOW_MS, after_async: ASYNC_MS }[decided];
+}
+
+/** The token of a charge, or of the charge that a refund is of; or why it is refused. */
+function tokenOf(request: GatewayRequest, operations: ReadonlyMap<string, Operation>): Token | string {
+  if (request.kind === 'charge') return TOKENS.get(request.payment_token ?? DEFAULT_TOKEN) ?? 'unknown_token';
+  const all = [...operations.values()].filter((each) => each.request.payment_id === request.payment_id);
+  const charge = all.find((each) => each.request.kind === 'charge');
+  if (charge === undefined) return 'charge_not_found';
+  if (charge.status !== 'succeeded') return 'charge_not_refundable';
+  const refunded = all
+    .filter((each) => each.request.kind === 'refund' && each.status !== 'declined')
+    .reduce((sum, each) => sum + each.request.amount_minor, 0);
+  return refunded + request.amount_minor > charge.request.amount_minor ? 'refund_exceeds_charge' : charge.token;
+}
+
+function answerOf({ request, id, status, reason }: Operation): Answer {
+  const { idempotency_key, amount_minor, currency } = request;
+  return {
+    status,
+    reason: status === 'succeeded' ? 'success' : reason,
+    gateway_payment_id: id,
+    idempotency_key,
+    amount_minor,
+    currency,
+  };
+}
+
+function recordOf(operations: readonly Operation[]): readonly RecordedCharge[] {
+  const refunded = new Map<string, number>();
+  for (const { request, status } of operations) {
+    if (request.kind === 'charge' || status !== 'succeeded') continue;
+    refunded.set(request.payment_id, (refunded.get(request.payment_id) ?? 0) + request.amount_minor);
   }
-
-  /** Says the next thing of one of the operations; false when there is nothing left to say. */
-  function speak(): boolean {
-    const open = [...operations.values()].filter(({ toSay }) => toSay.length > 0);
-    const chosen = open[pick(open.length)];
-    const saying = chosen?.toSay.shift();
-    if (chosen === undefined || saying === undefined) return false;
-    domain.tell({ ...chosen.target, command: commandOf(saying, chosen.requested) });
-    return true;
-  }
-
-  function commandOf(saying: Saying, operation: RequestedOperation): OperationCommand {
-    const nextAttemptAt = domain.now() + 1_000;
-    if (saying === 'refused') return { type: 'RecordRefusal', operation, reason: 'gateway_error' };
-    if (saying === 'unknown')
-      return { type: 'RecordUnknown', operation, reason: 'timeout', called: true, nextAttemptAt };
-    const { amount_minor, currency } = operation;
-    const ids = { gateway_payment_id: operation.id, idempotency_key: `${operation.kind}-${operation.id}` };
-    const reason = saying === 'declined' ? 'card_declined' : 'success';
-    return {
-      type: 'RecordAnswer',
-      operation,
-      answer: { status: saying, reason, ...ids, amount_minor, currency },
-      nextAttemptAt,
-    };
-  }
-
-  return { remember, speak };
+  return operations
+    .filter(({ request }) => request.kind === 'charge')
+    .map(({ request, status }) => ({
+      reference: request.payment_id,
+      currency: request.currency,
+      amount_minor: request.amount_minor,
+      taken: status === 'succeeded',
+      refunded_minor: refunded.get(request.payment_id) ?? 0,
+    }));
 }

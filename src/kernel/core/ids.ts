@@ -47,8 +47,14 @@ export function namedUuid(...parts: readonly string[]): string {
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-8${hex.slice(13, 16)}-${variant}${hex.slice(17, 20)}-${hex.slice(20, 32)}`;
 }
 
-/** An id source of the operating system's randomness and the given clock; ids of one source never go backwards. */
-export function createIdSource(clock: Clock = systemClock): IdSource {
+/**
+ * An id source of the given clock; ids of one source never go backwards.
+ * @param fill fills an array with random bytes: the operating system's, or a simulation's
+ */
+export function createIdSource(
+  clock: Clock = systemClock,
+  fill: (bytes: Uint8Array) => void = (bytes) => void randomFillSync(bytes),
+): IdSource {
   const pool = new Uint8Array(POOL_BYTES);
   let used = POOL_BYTES;
   let lastTime = 0;
@@ -56,7 +62,7 @@ export function createIdSource(clock: Clock = systemClock): IdSource {
   let counter = 0;
   const take = (bytes: number): number => {
     if (used + bytes > POOL_BYTES) {
-      randomFillSync(pool);
+      fill(pool);
       used = 0;
     }
     used += bytes;

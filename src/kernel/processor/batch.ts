@@ -19,6 +19,7 @@ import type { AnswerKey } from './execute.ts';
 import { describeFailure, parkBehind, type RetryingMessage } from './failures.ts';
 import type { InlineProjections } from './inline.ts';
 import type { Failure, Item, MessageItem, RequestItem, Settlement } from './items.ts';
+import { earlierInBatch, lookBack, type Planned } from './look-back.ts';
 import type { Retries } from './retries.ts';
 import type { Reaction, ServiceDefinition } from './service.ts';
 import { keyOf, type StateCache, type StreamState } from './states.ts';
@@ -66,11 +67,6 @@ export interface PreparedBatch {
   settle(place: Committed | undefined): void;
 }
 
-interface Planned {
-  readonly item: MessageItem;
-  readonly reactions: readonly Reaction[];
-}
-
 /**
  * Decides a batch: messages first, in order, then requests. A message that cannot be decided leaves no trace but its
  * failure; requests that are refused get their refusal as an answer.
@@ -92,7 +88,7 @@ export async function prepareBatch(
   const requests = items.filter((item) => item.kind === 'request');
   const answers = await findAnswers(requests, ports.store);
   await loadStates(planned, requests, decision, again, ports, before);
-  const earlier = await lookBack(planned, ports.store, before);
+  const earlier = await lookBack(planned, ports.store, before?.ended);
 
   const parked: { readonly item: MessageItem; readonly place: Place; readonly until: number }[] = [];
   const handled: MessageItem[] = [];
@@ -227,43 +223,6 @@ async function loadStates(
   for (const state of await ports.states.load([...missing.values()])) decision.enter(state);
 }
 
-const LOOK_BACK_PAGE = 500;
-
-/** For reactions that may repeat a request: what their stream did about it since then. */
-async function lookBack(
-  planned: readonly Planned[],
-  store: Store,
-  before: BatchBefore | undefined,
-): Promise<ReadonlyMap<Reaction, RecordedEvent>> {
-  const found = new Map<Reaction, RecordedEvent>();
-  for (const { reactions } of planned) {
-    for (const reaction of reactions) {
-      if (reaction.lookBack === undefined) continue;
-      await before?.ended;
-      const match = await findBackwards({ type: reaction.aggregate, id: reaction.id }, reaction.lookBack, store);
-      if (match !== undefined) found.set(reaction, match);
-    }
-  }
-  return found;
-}
-
-async function findBackwards(
-  ref: StreamRef,
-  search: NonNullable<Reaction['lookBack']>,
-  store: Store,
-): Promise<RecordedEvent | undefined> {
-  let from = Number.MAX_SAFE_INTEGER;
-  for (;;) {
-    const page = await store.readStream(ref, { from, limit: LOOK_BACK_PAGE, backwards: true });
-    for (const event of page) {
-      if (event.time < search.since) return undefined;
-      if (search.matches(event)) return event;
-    }
-    if (page.length < LOOK_BACK_PAGE) return undefined;
-    from = page.at(-1)!.streamPosition - 1;
-  }
-}
-
 /** @returns the error, when the message cannot be handled */
 function decideMessage(
   { item, reactions }: Planned,
@@ -282,7 +241,7 @@ function decideMessage(
         const [result] = decision.decide(
           [reaction],
           cause,
-          earlier.get(reaction) ?? earlierInBatch(reaction, decision),
+          earlier.get(reaction) ?? earlierInBatch(reaction, item, decision),
         );
         if (!result!.ok) throw new DataError(`refused: ${result!.refusal.code}: ${result!.refusal.message}`);
       }
@@ -291,14 +250,6 @@ function decideMessage(
   } catch (error) {
     return toError(error);
   }
-}
-
-/** Two attempts at one request may meet in a batch: the second then finds what the first has just decided. */
-function earlierInBatch({ aggregate, id, lookBack }: Reaction, decision: BatchDecision): RecordedEvent | undefined {
-  if (lookBack === undefined) return undefined;
-  return decision.events.findLast(
-    (event) => event.aggregateId === id && event.aggregateType === aggregate && lookBack.matches(event),
-  );
 }
 
 function decideRequest(

@@ -9,11 +9,21 @@ export interface Reaction {
   readonly command: object;
   /** True when the stream cannot exist yet, which saves looking. */
   readonly fresh?: boolean;
-  /**
-   * For a request that may be a repetition: the first event of the stream at or after `since` (milliseconds since 1970)
-   * that matches is given to `decide` as `context.earlier`.
-   */
-  readonly lookBack?: { readonly since: number; readonly matches: (event: RecordedEvent) => boolean };
+  /** For a request that may be a repetition: what its stream did about it before is given to `decide` as `context.earlier`. */
+  readonly lookBack?: LookBack;
+}
+
+/**
+ * How the answer to an earlier attempt is found. It stands in the log after the first request, which is what bounds the
+ * search: by their places, since the clocks of machines differ and jump.
+ */
+export interface LookBack {
+  /** True when the request says that it was made before. Else it is looked for only when the message is tried again. */
+  readonly repeated: boolean;
+  /** Whether an event of the stream that asks is this request, made for the first time or again. */
+  readonly isRequest: (event: RecordedEvent) => boolean;
+  /** Whether an event of the stream that is asked is the answer. */
+  readonly isAnswer: (event: RecordedEvent) => boolean;
 }
 
 /** A service as the kernel runs it: pure functions and tables, nothing that waits. */

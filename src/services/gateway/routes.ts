@@ -81,10 +81,10 @@ async function takeWebhook(
  * A delivery takes effect once: its signature is kept, with what it led to, as long as it would be accepted. A gateway that
  * sends the same news again signs it anew; the decider finds nothing new in it.
  */
-async function recordWebhook(
+export async function recordWebhook(
   gateway: string,
   { delivery, staleAfter, notification }: VerifiedWebhook,
-  { executor, workList, ids, log }: WebhookPorts,
+  { executor, workList, ids, log }: Pick<WebhookPorts, 'executor' | 'workList' | 'ids' | 'log'>,
 ): Promise<'recorded' | 'ignored' | 'replayed'> {
   const operation = notification === undefined ? undefined : await findOperation(gateway, notification, workList, log);
   const known = notification !== undefined && operation !== undefined;

@@ -69,7 +69,7 @@ interface PaymentRequest {
   readonly traceId: string;
   /** When this attempt was made, milliseconds since 1970. */
   readonly requestedAt: number;
-  /** 1 for the first; later ones need `context.earlier`. */
+  /** 1 for the first. */
   readonly attempt: number;
 }
 
@@ -138,14 +138,14 @@ function decide(
       return moveDirectly(command, state, context.now);
     case 'DebitForPayment':
     case 'CreditForPayment':
-      if (isAnswered(command, context) || isStale(command, context.now, settings)) return accept([]);
+      if (isAnswered(context) || isStale(command, context.now, settings)) return accept([]);
       return accept([moveForPayment(command, state, context.now)]);
   }
 }
 
 /** The answer to an earlier attempt stands in the log and reaches the payment from there. */
-function isAnswered(command: PaymentRequest, context: DecisionContext): boolean {
-  return command.attempt > 1 && context.earlier !== undefined;
+function isAnswered(context: DecisionContext): boolean {
+  return context.earlier !== undefined;
 }
 
 function isStale(command: PaymentRequest, now: number, settings: WalletSettings): boolean {

@@ -36,16 +36,16 @@ function inWallet(type: string, data: object) {
   return event;
 }
 
-test('a first request is decided without looking back', () => {
+test('a first request is decided without looking back, unless its message is tried again', () => {
   const reaction = reactionTo('wallet.debit.requested', request);
-  assert.deepEqual([reaction?.aggregate, reaction?.id, reaction?.lookBack], ['wallet', WALLET_ID, undefined]);
+  assert.deepEqual([reaction?.aggregate, reaction?.id, reaction?.lookBack?.repeated], ['wallet', WALLET_ID, false]);
   assert.partialDeepStrictEqual(reaction?.command, { type: 'DebitForPayment', attempt: 1, requestedAt: NOW + 5_000 });
 });
 
-test('a repeated debit looks for the answer to an earlier one, with room for clocks that differ', () => {
-  const { since, matches } = reactionTo('wallet.debit.requested', repeated)?.lookBack ?? {};
-  assert.equal(since, NOW - 5_000);
-  const found = (type: string, data: object) => matches?.(inWallet(type, data));
+test('a repeated debit looks for the answer to an earlier one', () => {
+  const { repeated: again, isAnswer } = reactionTo('wallet.debit.requested', repeated)?.lookBack ?? {};
+  assert.equal(again, true);
+  const found = (type: string, data: object) => isAnswer?.(inWallet(type, data));
   assert.equal(found('wallet.debited', { payment_id: PAYMENT_ID }), true);
   assert.equal(found('wallet.debit.declined', { payment_id: PAYMENT_ID }), true);
   assert.equal(found('wallet.credited', { payment_id: PAYMENT_ID, refund_id: REFUND_ID }), false);
@@ -54,8 +54,8 @@ test('a repeated debit looks for the answer to an earlier one, with room for clo
 
 test('a repeated credit looks for the answer to the same refund', () => {
   const data = { ...repeated, refund_id: REFUND_ID, reason: 'refund' };
-  const { matches } = reactionTo('wallet.credit.requested', data)?.lookBack ?? {};
-  const found = (type: string, refund_id?: string) => matches?.(inWallet(type, { payment_id: PAYMENT_ID, refund_id }));
+  const { isAnswer } = reactionTo('wallet.credit.requested', data)?.lookBack ?? {};
+  const found = (type: string, refund_id?: string) => isAnswer?.(inWallet(type, { payment_id: PAYMENT_ID, refund_id }));
   assert.equal(found('wallet.credited', REFUND_ID), true);
   assert.equal(found('wallet.credit.declined', REFUND_ID), true);
   assert.equal(found('wallet.credited', PAYMENT_ID), false);

@@ -1,6 +1,6 @@
 import type { RecordedEvent } from '#kernel/core/event.ts';
 import { fromTimestamp } from '#kernel/core/timestamp.ts';
-import type { Reaction, ServiceDefinition } from '#kernel/processor/service.ts';
+import type { LookBack, Reaction, ServiceDefinition } from '#kernel/processor/service.ts';
 import {
   WALLET,
   walletCreditDeclined,
@@ -12,9 +12,6 @@ import {
 } from './contract.ts';
 import { createWalletDecider, type WalletCommand, type WalletSettings } from './decider.ts';
 import { ledgerAccounts, walletBalances } from './projections.ts';
-
-/** The clocks of two machines may differ by so much: an earlier answer is searched for from this long before its request. */
-const CLOCK_SKEW_MS = 5_000;
 
 /** The wallets service: balances and the double-entry ledger. */
 export function walletsService(settings: WalletSettings): ServiceDefinition {
@@ -44,18 +41,27 @@ function nothing(): readonly Reaction[] {
 
 function debitRequested({ data }: RecordedEvent): readonly Reaction[] {
   const id = walletIdOf(data.user_id);
-  const command: WalletCommand = { type: 'DebitForPayment', ...requestOf(data, id) };
-  const answers = (event: RecordedEvent) =>
-    event.data.payment_id === data.payment_id &&
-    (event.type === 'wallet.debited' || event.type === 'wallet.debit.declined');
-  return [{ aggregate: WALLET, id, command, ...lookBack(data, answers) }];
+  const command = { type: 'DebitForPayment', ...requestOf(data, id) } satisfies WalletCommand;
+  const lookBack: LookBack = {
+    repeated: command.attempt > 1,
+    isRequest: (event) => event.type === 'wallet.debit.requested',
+    isAnswer: (event) =>
+      event.data.payment_id === data.payment_id &&
+      (event.type === 'wallet.debited' || event.type === 'wallet.debit.declined'),
+  };
+  return [{ aggregate: WALLET, id, command, lookBack }];
 }
 
 function creditRequested({ data }: RecordedEvent): readonly Reaction[] {
   const id = walletIdOf(data.user_id);
   const { refund_id: refundId, reason } = data;
-  const command: WalletCommand = { type: 'CreditForPayment', ...requestOf(data, id), refundId, reason };
-  return [{ aggregate: WALLET, id, command, ...lookBack(data, (event) => event.data.refund_id === refundId) }];
+  const command = { type: 'CreditForPayment', ...requestOf(data, id), refundId, reason } satisfies WalletCommand;
+  const lookBack: LookBack = {
+    repeated: command.attempt > 1,
+    isRequest: (event) => event.type === 'wallet.credit.requested' && event.data.refund_id === refundId,
+    isAnswer: (event) => event.data.refund_id === refundId,
+  };
+  return [{ aggregate: WALLET, id, command, lookBack }];
 }
 
 function requestOf(data: RecordedEvent['data'], walletId: string) {
@@ -69,10 +75,4 @@ function requestOf(data: RecordedEvent['data'], walletId: string) {
     requestedAt: fromTimestamp(data.requested_at),
     attempt: data.attempt ?? 1,
   };
-}
-
-/** A repeated request is answered once: the wallet's stream is searched for the answer since the first attempt. */
-function lookBack(data: RecordedEvent['data'], matches: (event: RecordedEvent) => boolean): Pick<Reaction, 'lookBack'> {
-  if ((data.attempt ?? 1) === 1) return {};
-  return { lookBack: { since: fromTimestamp(data.first_requested_at ?? data.requested_at) - CLOCK_SKEW_MS, matches } };
 }

@@ -4,7 +4,7 @@ import { namedUuid } from '#kernel/core/ids.ts';
 import type { Result } from '#kernel/core/result.ts';
 import { accept } from '#kernel/core/result.ts';
 import type { Reaction } from '#kernel/processor/service.ts';
-import { payloadProblem } from '../support/contracts.ts';
+import { payloadProblem } from '../../support/contracts.ts';
 
 interface Stream {
   readonly decider: Decider;
@@ -66,8 +66,8 @@ export function createDomain(deciders: readonly Decider[], start: number): Domai
     },
     tell: (target) => {
       const stream = streamOf(target.aggregate, target.id);
-      const { since = 0, matches } = target.lookBack ?? {};
-      const earlier = matches && stream.events.find((event) => event.time >= since && matches(event));
+      const { repeated = false, isAnswer } = target.lookBack ?? {};
+      const earlier = repeated && isAnswer !== undefined ? stream.events.find(isAnswer) : undefined;
       const result = stream.decider.decide(target.command, stream.state, { now, ...(earlier && { earlier }) });
       return result.ok ? accept(result.value.map((event) => append(stream, target, event))) : result;
     },

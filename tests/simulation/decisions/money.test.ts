@@ -15,7 +15,7 @@ import { WALLET, walletIdOf } from '#services/wallets/contract.ts';
 import { DEFAULT_WALLET_SETTINGS, type WalletState } from '#services/wallets/decider.ts';
 import { walletsService } from '#services/wallets/index.ts';
 import { postings } from '#services/wallets/ledger.ts';
-import { NOW } from '../support/given.ts';
+import { NOW } from '../../support/given.ts';
 import { createDomain, type Domain } from './domain.ts';
 import { createGateway } from './gateway.ts';
 import { createNetwork, type Pick } from './network.ts';

@@ -1,0 +1,27 @@
+/** Every invariant of the platform: what it is called, and what it says. */
+export const INVARIANTS = {
+  balanced: 'the postings sum to zero in every currency',
+  within_limit: 'no wallet is below its limit, and each movement starts from the balance before it',
+  one_final_status: 'a payment has one final status, and follows its steps',
+  taken_once: 'a payment is taken by at most one successful debit or charge, and only what was taken is approved',
+  refunds_within: 'what is given back of a payment is never more than what was taken',
+  gateway_agrees: 'what the gateway took is what the ledger says it took',
+  read_model: 'every read model equals the fold of its events',
+  handled_once: 'every event of the bus takes effect once',
+  in_order: 'the events of one key take effect in their order',
+  has_owner: 'no saga is past its deadline without anybody who looks after it',
+  chain_whole: 'the hash chain is whole: nothing was changed, removed or inserted',
+} as const;
+
+export type InvariantName = keyof typeof INVARIANTS;
+
+/** An invariant that is broken. */
+export interface Finding {
+  readonly invariant: InvariantName;
+  /** What is wrong and where, for a person. */
+  readonly message: string;
+  /** The first event that shows it, where one does. */
+  readonly eventId?: string;
+  /** The payment, wallet or account concerned. */
+  readonly subject?: string;
+}

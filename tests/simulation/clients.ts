@@ -1,0 +1,186 @@
+import { hash } from 'node:crypto';
+import { RequestError, toError, UnavailableError } from '#kernel/core/errors.ts';
+import { namedUuid } from '#kernel/core/ids.ts';
+import { answerResult } from '#kernel/http/answer.ts';
+import { answerKeysOf } from '#kernel/http/idempotency.ts';
+import type { AnswerKey, ExecuteRequest, StreamCommand } from '#kernel/processor/execute.ts';
+import { PAYMENT } from '#services/payments/contract.ts';
+import { WALLET, walletIdOf } from '#services/wallets/contract.ts';
+import type { Random } from '../support/random.ts';
+import type { Process, World } from './process.ts';
+import { CURRENCY, describeOperation, type Operation, OVERDRAFT_MINOR, type PayOperation } from './workload.ts';
+
+/** What a client was told for good. */
+export interface Acknowledged {
+  readonly status: number;
+  /** The id of what was made; empty for a refusal. */
+  readonly id: string;
+}
+
+/** The clients and operators: each asks again, with the same key, until it is told something for good. */
+export interface Clients {
+  /** Begins an operation. */
+  begin(operation: Operation): void;
+  /** What was told, by operation. */
+  readonly told: ReadonlyMap<Operation, Acknowledged>;
+  /** Answers that contradict each other, or that nobody understands. */
+  readonly complaints: readonly string[];
+  readonly waiting: number;
+}
+
+const PATIENCE_MS = 3_000;
+const PAUSE_MS = 400;
+const FOREVER = Date.UTC(2200, 0, 1);
+
+/** @param choose a process that runs the service, if one does */
+export function createClients(
+  world: World,
+  random: Random,
+  choose: (service: 'payments' | 'wallets') => Process | undefined,
+): Clients {
+  const { time, faults, note } = world;
+  const told = new Map<Operation, Acknowledged>();
+  const complaints: string[] = [];
+  const payments = new Map<PayOperation, string>();
+  let waiting = 0;
+
+  const begin = (operation: Operation): void => {
+    waiting += 1;
+    attempt(operation, 1);
+    if (faults.hit('request twice')) attempt(operation, 2);
+  };
+
+  const attempt = (operation: Operation, number: number): void => {
+    if (told.has(operation)) return;
+    const again = (): void => void time.after(random.between(1, PAUSE_MS), () => attempt(operation, number + 2));
+    const service = operation.kind === 'open' || operation.kind === 'move' ? 'wallets' : 'payments';
+    const process = choose(service);
+    const executor = process?.running?.processors.get(service);
+    const request = requestOf(operation, number, payments);
+    if (executor === undefined || request === undefined) {
+      again();
+      return;
+    }
+    let over = false;
+    const once = (work: () => void): void => {
+      if (over) return;
+      over = true;
+      work();
+    };
+    time.after(PATIENCE_MS, () => once(again));
+    process!.machine.call(() => {
+      executor.execute(request).then(
+        ({ answer }) => once(() => (faults.hit('client answer lost') ? again() : hear(operation, answer))),
+        (error) => once(() => refuse(operation, toError(error), again)),
+      );
+    });
+  };
+
+  const hear = (operation: Operation, answer: Acknowledged): void => {
+    const before = told.get(operation);
+    if (before !== undefined) {
+      if (before.status !== answer.status || before.id !== answer.id)
+        complaints.push(
+          `${describeOperation(operation)} was answered ${before.status} ${before.id}, then ${answer.status} ${answer.id}`,
+        );
+      return;
+    }
+    told.set(operation, answer);
+    waiting -= 1;
+    if (operation.kind === 'pay') payments.set(operation, answer.id);
+    note(`client: ${describeOperation(operation)}: ${answer.status} ${answer.id}`);
+  };
+
+  const refuse = (operation: Operation, error: Error, again: () => void): void => {
+    if (error instanceof UnavailableError) {
+      again();
+      return;
+    }
+    if (error instanceof RequestError && error.code === 'reference_reused') {
+      hear(operation, { status: 409, id: '' });
+      return;
+    }
+    if (error instanceof RequestError && error.retryAfter !== undefined) {
+      again();
+      return;
+    }
+    complaints.push(`${describeOperation(operation)} failed: ${error.name}: ${error.message}`);
+    hear(operation, { status: 500, id: '' });
+  };
+
+  return {
+    begin,
+    told,
+    complaints,
+    get waiting() {
+      return waiting;
+    },
+  };
+}
+
+/** The request of an operation, as the routes make it; undefined while the payment that it is about is not known. */
+function requestOf(
+  operation: Operation,
+  attempt: number,
+  payments: ReadonlyMap<PayOperation, string>,
+): ExecuteRequest<Acknowledged> | undefined {
+  const name = describeOperation(operation);
+  const traceId = hash('sha256', name, 'hex').slice(0, 32);
+  const made = namedUuid(name, String(attempt));
+  const about = 'of' in operation ? payments.get(operation.of) : made;
+  if (about === undefined) return undefined;
+  const [command, id] = commandOf(operation, about, made, traceId);
+  const headers = { 'idempotency-key': name };
+  const keys = answerKeysOf({ method: 'POST', url: `/${operation.kind}`, headers, body: { name } }, FOREVER);
+  return {
+    commands: [command],
+    keys: [...keys, ...referenceKeys(operation)],
+    traceId,
+    answer: ([result]) => {
+      const { status, body } = answerResult(result, traceId, 201, () => ({ id }));
+      return { status, id: 'id' in body ? body.id : '' };
+    },
+  };
+}
+
+function commandOf(
+  operation: Operation,
+  about: string,
+  made: string,
+  traceId: string,
+): readonly [StreamCommand, id: string] {
+  switch (operation.kind) {
+    case 'open': {
+      const { userId, currency } = operation;
+      const id = walletIdOf(userId);
+      const command = { type: 'OpenWallet', walletId: id, userId, currency, overdraftLimitMinor: OVERDRAFT_MINOR };
+      return [{ aggregate: WALLET, id, command }, id];
+    }
+    case 'move': {
+      const { type, userId, amountMinor, reference } = operation;
+      const command = { type, amountMinor, reason: 'deposit', reference, traceId };
+      return [{ aggregate: WALLET, id: walletIdOf(userId), command }, reference];
+    }
+    case 'pay': {
+      const { customerId, method, token, amountMinor } = operation;
+      const payment = { paymentId: made, customerId, method, amountMinor, currency: CURRENCY, traceId };
+      const command = { type: 'CreatePayment', ...payment, ...(token !== undefined && { paymentToken: token }) };
+      return [{ aggregate: PAYMENT, id: made, command, fresh: true }, made];
+    }
+    case 'refund': {
+      const amount = operation.amountMinor === undefined ? {} : { amountMinor: operation.amountMinor };
+      const command = { type: 'RequestRefund', refundId: made, reason: 'returned', ...amount };
+      return [{ aggregate: PAYMENT, id: about, command }, made];
+    }
+    case 'operate':
+      return [{ aggregate: PAYMENT, id: about, command: { type: operation.type } }, about];
+  }
+}
+
+/** See `referenceKey` of the wallets' routes. */
+function referenceKeys(operation: Operation): readonly AnswerKey[] {
+  if (operation.kind !== 'move') return [];
+  const { type, userId, amountMinor, reference } = operation;
+  const requestHash = hash('sha256', `${type} ${amountMinor} ${CURRENCY}`, 'hex');
+  return [{ scope: `wallet:${walletIdOf(userId)}`, key: reference, requestHash, expiresAt: FOREVER }];
+}

@@ -1,0 +1,67 @@
+import { DEFAULT_GATEWAY_SETTINGS, type GatewaySettings } from '#services/gateway/settings.ts';
+import { DEFAULT_PAYMENT_SETTINGS, type PaymentSettings } from '#services/payments/payment.decider.ts';
+import { type Config, readConfig, type ServiceName } from '#src/config.ts';
+import { createRandom, type Random } from '../support/random.ts';
+import { seedOf } from './faults.ts';
+
+/** How the platform of one simulation is laid out; by its seed, so that every seed has other limits to run into. */
+export interface Layout {
+  /** The services of each process. */
+  readonly processes: readonly (readonly ServiceName[])[];
+  readonly config: Partial<Config>;
+  readonly paymentSettings: PaymentSettings;
+  readonly gatewaySettings: GatewaySettings;
+}
+
+const ALL: readonly ServiceName[] = ['payments', 'fraud', 'wallets', 'gateway'];
+
+/** Waits are shorter than those of production, in proportion: an hour of virtual time costs real time too. */
+const PAYMENT_SETTINGS: PaymentSettings = { ...DEFAULT_PAYMENT_SETTINGS, gatewayDeadlineMs: 10_000, maxWaitMs: 30_000 };
+const GATEWAY_SETTINGS: GatewaySettings = {
+  ...DEFAULT_GATEWAY_SETTINGS,
+  giveUpAfterMs: 90_000,
+  settleMs: 10_000,
+  retry: { ...DEFAULT_GATEWAY_SETTINGS.retry, maxMs: 20_000 },
+  pendingRetry: { ...DEFAULT_GATEWAY_SETTINGS.pendingRetry, initialMs: 3_000, maxMs: 20_000 },
+  leaseMs: 8_000,
+  callTimeoutMs: 5_000,
+  breakerHalfOpenAfterMs: 5_000,
+};
+
+export function chooseLayout(seed: number): Layout {
+  const random = createRandom(seedOf(seed, 'layout'));
+  const config: Partial<Config> = {
+    maxBatchMessages: random.pick([3, 20, 1000]),
+    maxBatchRequests: random.pick([2, 20, 500]),
+    minBatchAhead: random.pick([2, 8, 128]),
+    maxInbox: random.pick([20, 200, 5000]),
+    fetchSize: random.pick([10, 100, 1000]),
+    maxCachedStreams: random.pick([2, 50, 20_000]),
+    maxCachedRows: random.pick([2, 50, 10_000]),
+    snapshotEvery: random.pick([2, 10, 100]),
+    maxWaitingRetries: random.pick([5, 1000]),
+    projectionMaxInbox: random.pick([50, 20_000]),
+  };
+  return {
+    processes: chooseProcesses(random),
+    config,
+    paymentSettings: PAYMENT_SETTINGS,
+    gatewaySettings: GATEWAY_SETTINGS,
+  };
+}
+
+function chooseProcesses(random: Random): readonly (readonly ServiceName[])[] {
+  const choices: readonly (readonly (readonly ServiceName[])[])[] = [
+    [ALL],
+    [ALL, ALL],
+    [ALL, ALL, ALL],
+    ALL.map((name) => [name]),
+    [['payments', 'gateway'], ['wallets', 'fraud'], ['payments', 'wallets'], ['gateway']],
+  ];
+  return random.pick(choices);
+}
+
+/** The settings of one process. */
+export function configOf(layout: Layout, services: readonly ServiceName[], instance: string): Config {
+  return readConfig({}, { ...layout.config, services, instance });
+}

@@ -1,0 +1,70 @@
+import { compositeKey, type MemoryTables } from '#kernel/event-store/memory/tables.ts';
+import type { OperationRow } from '#services/gateway/projections.ts';
+import type { ClaimedOperation, ClaimOptions, OperationRef, WorkList } from '#services/gateway/queries.ts';
+import { REFUND_TABLE, type RefundRow, SAGA_TABLE, type SagaRow } from '#services/payments/projections.ts';
+import { OpenRows } from './open-rows.ts';
+
+const OPERATIONS = 'gateway.operations';
+
+/** What services look for in their own tables, in memory. */
+export interface Work {
+  readonly workList: WorkList;
+  dueSagas(now: number, limit: number): Promise<readonly string[]>;
+}
+
+/** Twins of the queries of `services/gateway/queries.ts` and `services/payments/queries.ts` on the tables. */
+export function createWork(tables: MemoryTables): Work {
+  const operations = new OpenRows<OperationRow>((row) => row.next_attempt_at !== null);
+  const sagas = new OpenRows<SagaRow>((row) => row.deadline_at !== null);
+  const refunds = new OpenRows<RefundRow>((row) => row.deadline_at !== null);
+  tables.rows.set(OPERATIONS, operations);
+  tables.rows.set(SAGA_TABLE.name, sagas);
+  tables.rows.set(REFUND_TABLE.name, refunds);
+  return {
+    workList: createWorkList(operations),
+    dueSagas: async (now, limit) => {
+      const due = [...sagas.open.values(), ...refunds.open.values()].filter((row) => row.deadline_at! <= now);
+      due.sort((a, b) => a.deadline_at! - b.deadline_at!);
+      return [...new Set(due.map((row) => row.payment_id))].slice(0, limit);
+    },
+  };
+}
+
+function createWorkList(rows: OpenRows<OperationRow>): WorkList {
+  const write = (row: OperationRow): void => void rows.set(keyOf(row), JSON.stringify(row));
+
+  const claim = (row: OperationRow, leaseUntil: number): ClaimedOperation => {
+    const state = row.state === 'not_taken' ? 'requested' : row.state;
+    const claimed: OperationRow = { ...row, state, next_attempt_at: leaseUntil };
+    write(claimed);
+    return { ...claimed, found_state: row.state };
+  };
+
+  return {
+    claimDue: async (options) => {
+      const due = [...rows.open.values()].filter((row) => isDue(row, options));
+      due.sort((a, b) => a.next_attempt_at! - b.next_attempt_at!);
+      return due.slice(0, options.limit).map((row) => claim(row, options.leaseUntil));
+    },
+    extendLeases: async (operations, now, leaseUntil) => {
+      for (const ref of operations) {
+        const row = rows.open.get(keyOf(ref));
+        const leased = row !== undefined && row.next_attempt_at! > now && row.next_attempt_at! < leaseUntil;
+        if (leased) write({ ...row, next_attempt_at: leaseUntil });
+      }
+    },
+    find: async (ref) => {
+      const text = rows.get(keyOf(ref));
+      return text === undefined ? undefined : JSON.parse(text);
+    },
+  };
+}
+
+function isDue(row: OperationRow, { gateway, now, onlyGivenUpBefore }: ClaimOptions): boolean {
+  if (row.gateway !== gateway || row.next_attempt_at! > now) return false;
+  return onlyGivenUpBefore === undefined || (row.state === 'not_taken' && row.requested_at <= onlyGivenUpBefore);
+}
+
+function keyOf({ id, kind }: OperationRef): string {
+  return compositeKey(id, kind);
+}
