@@ -24,6 +24,7 @@ export const FAULTS = {
   'clock jump': { every: 15_000 },
   // The database.
   'commit refused': { share: 0.003 },
+  'commit conflicts': { share: 0.002 },
   'commit answer lost': { share: 0.003 },
   'commit takes effect late': { share: 0.002 },
   'read refused': { share: 0.001 },

@@ -1,4 +1,4 @@
-import { BatchBeforeFailedError, UnavailableError } from '#kernel/core/errors.ts';
+import { BatchBeforeFailedError, ConflictError, UnavailableError } from '#kernel/core/errors.ts';
 import type { Commit, Committed, Writer } from '#kernel/event-store/store.ts';
 import type { Faults } from './faults.ts';
 import type { Link } from './link.ts';
@@ -77,6 +77,7 @@ export function createSession(writer: Writer, ports: Ports): Writer {
       return { error: new BatchBeforeFailedError('the batch before this one took no effect') };
     }
     try {
+      if (faults.hit('commit conflicts')) throw new ConflictError('could not serialize access, says the simulation');
       const committed = await writer.commit(batch);
       sent.tookEffect = true;
       return { committed };

@@ -42,12 +42,9 @@ export function chooseLayout(seed: number): Layout {
     maxWaitingRetries: random.pick([5, 1000]),
     projectionMaxInbox: random.pick([50, 20_000]),
   };
-  return {
-    processes: chooseProcesses(random),
-    config,
-    paymentSettings: PAYMENT_SETTINGS,
-    gatewaySettings: GATEWAY_SETTINGS,
-  };
+  const processes = chooseProcesses(random);
+  const gatewaySettings = { ...GATEWAY_SETTINGS, maxCalls: random.pick([1, 2, 4]) };
+  return { processes, config, paymentSettings: PAYMENT_SETTINGS, gatewaySettings };
 }
 
 function chooseProcesses(random: Random): readonly (readonly ServiceName[])[] {

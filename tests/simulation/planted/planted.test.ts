@@ -1,0 +1,27 @@
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { promisify } from 'node:util';
+import { PLANTED_BUGS } from './bugs.ts';
+
+/** A bug must show within so many seeds of so many payments. */
+const SEEDS = 120;
+const PAYMENTS = 200;
+
+const run = promisify(execFile);
+
+async function searchFor(bug: string): Promise<{ readonly seeds: number; readonly finding: string } | null> {
+  const [plant, search] = ['plant.ts', 'search.ts'].map((name) => join(import.meta.dirname, name));
+  const args = ['--import', plant!, search!, '--seeds', String(SEEDS), '--payments', String(PAYMENTS)];
+  const { stdout } = await run(process.execPath, args, { env: { ...process.env, PLANTED_BUG: bug } });
+  return JSON.parse(stdout);
+}
+
+for (const bug of Object.keys(PLANTED_BUGS)) {
+  test(`found: ${bug}`, async (t) => {
+    const found = await searchFor(bug);
+    assert.ok(found !== null, `${SEEDS} seeds did not find it: the simulation is too weak`);
+    t.diagnostic(`seed ${found.seeds}: ${found.finding}`);
+  });
+}
