@@ -6,7 +6,7 @@ import { createWakeCall, type WakeCall } from '#kernel/bus/postgres/wake.ts';
 import { createPresence, type Presence } from '#kernel/bus/presence.ts';
 import { createTail, type Tail } from '#kernel/bus/tail.ts';
 import type { Topology } from '#kernel/bus/topology.ts';
-import { type Clock, systemClock } from '#kernel/core/clock.ts';
+import type { Clock } from '#kernel/core/clock.ts';
 import type { EventDefinition, RecordedEvent } from '#kernel/core/event.ts';
 import { createIdSource, type IdSource } from '#kernel/core/ids.ts';
 import { createPostgresStore } from '#kernel/event-store/postgres/store.ts';
@@ -51,7 +51,7 @@ export function createKernel(
   log: Log,
 ): Kernel {
   const topology = topologyOf(config);
-  const clock = systemClock;
+  const { clock } = database;
   const ids = createIdSource(clock);
   const tail = createTail();
   const store = createPostgresStore(

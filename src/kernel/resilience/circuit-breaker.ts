@@ -79,10 +79,10 @@ export function createCircuitBreaker(settings: CircuitBreakerSettings): CircuitB
   let lastOpened = 0;
 
   const mayProbe = () => clock.now() - lastOpened >= halfOpenAfterMs;
-  // The policy compares the time since it opened, by the system's clock, with this duration.
+  // The policy compares the time since it opened, by the system's clock, with this duration. That clock may have been set back.
   const untilProbe: IBackoff<unknown> = {
     get duration() {
-      return mayProbe() ? 0 : Number.POSITIVE_INFINITY;
+      return mayProbe() ? Number.NEGATIVE_INFINITY : Number.POSITIVE_INFINITY;
     },
     next: () => untilProbe,
   };
