@@ -55,11 +55,11 @@ export async function createApart({ dataDir, serverPorts, guardian }: WorldPorts
     simulatorUrl: async () => simulator.url,
     openDatabase: async () => ({ url: postgres.url, close: async () => undefined }),
     afterLastStop: async () => [],
-    close: async () => {
+    close: async (keep) => {
       signal([...(await postgres.pids()), simulator.pid], 'SIGKILL');
       await until('PostgreSQL has ended', async () => (await postgres.pids()).length === 0);
       await Promise.all([...network.database, ...network.gateway, network.webhooks].map((proxy) => proxy.close()));
-      await disk.close();
+      await disk.close(keep);
     },
   };
 }

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { verifyStore } from '#kernel/event-store/postgres/verify.ts';
 import { createPool } from '#kernel/postgres/pool.ts';
 import { createRandom, type Random } from '../support/random.ts';
+import { until } from '../support/until.ts';
 import { audit, settle } from './auditor.ts';
 import { type Book, createBook } from './book.ts';
 import { type Client, createClient } from './client.ts';
@@ -69,12 +70,15 @@ export async function runCampaign<Where extends World>(settings: CampaignSetting
   const serverPorts = () => harness?.servers.map(({ port }) => port) ?? [];
   const { dataDir } = settings;
   const world = await settings.setting.open({ dataDir, serverPorts, guardian });
+  let keep = true;
   try {
     harness = await createHarness({ dataDir, world, ports, guardian });
-    return await runOn(settings, world, harness);
+    const verdict = await runOn(settings, world, harness);
+    keep = verdict.findings.length > 0;
+    return verdict;
   } finally {
     await harness?.close();
-    await world.close();
+    await world.close(keep);
     guardian.close();
   }
 }
@@ -118,7 +122,7 @@ async function runOn<Where extends World>(
 }
 
 async function runRound<Where extends World>(stage: Stage<Where>): Promise<void> {
-  const { world, harness, load, random, settings } = stage;
+  const { world, load, random, settings } = stage;
   const blows = planRound(settings.setting, world.missing, settings.combinations, random);
   load.start();
   for (const blow of blows) {
@@ -126,7 +130,7 @@ async function runRound<Where extends World>(stage: Stage<Where>): Promise<void>
     // Each has choices of its own, so that one that makes another number of them does not change those after it.
     await deal(stage, blow, createRandom(random.below(2 ** 32)));
   }
-  await everyServer(harness);
+  await settled(stage);
   await load.stop();
   await inspect(stage);
 }
@@ -135,7 +139,7 @@ async function runRound<Where extends World>(stage: Stage<Where>): Promise<void>
 async function deal<Where extends World>(stage: Stage<Where>, blow: Blow<Where>, random: Random): Promise<void> {
   const { settings, harness, book, probe, recoveries } = stage;
   const name = blow.map(([part]) => part).join(' + ');
-  await everyServer(harness);
+  await settled(stage);
   if (blow.some(([, { servers }]) => servers === 2) && harness.servers.length < 2) await harness.ready(harness.start());
   const scene = sceneOf(stage, random, blow.length === 1);
   const mends: Mend[] = [];
@@ -164,7 +168,9 @@ function sceneOf<Where extends World>(stage: Stage<Where>, random: Random, alone
   };
 }
 
-async function everyServer(harness: Harness): Promise<void> {
+/** Waits until nothing is on its way to an end or a start any more. */
+async function settled({ harness, world }: Stage<World>): Promise<void> {
+  await until('PostgreSQL runs', async () => (await world.postgres()).length > 1);
   for (const server of harness.servers) await harness.ready(server);
 }
 

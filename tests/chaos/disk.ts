@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdir, open, rm } from 'node:fs/promises';
+import { cp, mkdir, open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { Guardian } from './guardian.ts';
@@ -21,8 +21,8 @@ export interface Disk {
   fill(): Promise<void>;
   /** Gives it back. */
   free(): Promise<void>;
-  /** Takes the disk away, with all that is on it; a mere folder stays. */
-  close(): Promise<void>;
+  /** Takes the disk away; a mere folder stays. @param keep whether what is on it is copied to `….kept` */
+  close(keep: boolean): Promise<void>;
 }
 
 /** Mounts a tmpfs, which takes root. @param path a folder that is not there yet */
@@ -36,8 +36,11 @@ export async function openDisk(path: string, guardian: Guardian): Promise<Disk> 
     missing,
     fill: () => fill(filler),
     free: () => rm(filler, { force: true }),
-    close: async () => {
-      if (missing === undefined) await run('umount', [path]);
+    close: async (keep) => {
+      if (missing !== undefined) return;
+      await rm(filler, { force: true });
+      if (keep) await cp(path, `${path}.kept`, { recursive: true });
+      await run('umount', [path]);
     },
   };
 }

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
+import { appendFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { openFolder } from '../support/data-folder.ts';
 import { runCampaign } from './campaign.ts';
@@ -21,7 +23,11 @@ export function shortForm<Where extends World>(what: string, setting: Setting<Wh
   test(name, { timeout: LIMIT_MS }, async (t) => {
     const dataDir = await openFolder();
     const started = performance.now();
-    const log = (line: string) => console.log(`${((performance.now() - started) / 1000).toFixed(1)} s  ${line}`);
+    const log = (line: string) => {
+      const timed = `${((performance.now() - started) / 1000).toFixed(1).padStart(6)} s  ${line}`;
+      console.log(timed);
+      appendFileSync(join(dataDir, 'campaign.log'), `${timed}\n`);
+    };
     const again = () => false;
     const sizes = { requestsPerSecond: REQUESTS_PER_SECOND, combinations: COMBINATIONS };
     const verdict = await runCampaign({ dataDir, setting, seed, ...sizes, again, log });

@@ -24,8 +24,8 @@ export interface World {
   afterLastStop(): Promise<readonly string[]>;
   /** Disasters that it has no place for, by group, with the reason. */
   readonly missing: ReadonlyMap<string, string>;
-  /** Ends everything but the servers. */
-  close(): Promise<void>;
+  /** Ends everything but the servers. @param keep whether its data are to be left for a look */
+  close(keep: boolean): Promise<void>;
 }
 
 export interface WorldPorts {
