@@ -29,7 +29,7 @@ export interface Postgres {
   readonly url: string;
   /** The postmaster first, then its children; empty when none runs. */
   pids(): Promise<readonly number[]>;
-  /** Starts it, and waits until it takes connections. @throws Error when it ends instead; postgres.log says why */
+  /** Starts it unless it runs, and waits until it takes connections. @throws Error when it ends instead; postgres.log says why */
   start(): Promise<void>;
   /** Stops it, `SIGINT` in good order, `SIGQUIT` at once, and waits until it is gone. */
   stop(how: 'SIGINT' | 'SIGQUIT'): Promise<void>;
@@ -52,6 +52,8 @@ export async function createPostgres(options: PostgresOptions, guardian: Guardia
   await ensureCluster(dataDir, password, binaries, account);
   const urlOf = (database: string) => `postgres://${SUPERUSER}:${password}@127.0.0.1:${port}/${database}`;
 
+  const pids = () => postgresOf(folder);
+
   const tryToStart = async (): Promise<boolean> => {
     const log = await open(logFile, 'a');
     const settings = Object.entries({ ...SETTINGS, port }).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
@@ -66,13 +68,13 @@ export async function createPostgres(options: PostgresOptions, guardian: Guardia
 
   /** Where it was killed, the former one's processes may hold its memory for a moment yet. */
   const start = async (): Promise<void> => {
+    if ((await pids()).length > 0) return;
     for (let tries = 1; !(await tryToStart()); tries++) {
       if (tries === START_TRIES) throw new Error('PostgreSQL ends whenever it is started; see postgres.log');
       await sleep(START_PAUSE_MS);
     }
   };
 
-  const pids = () => postgresOf(folder);
   await start();
   await ensureDatabase(urlOf('postgres'), DATABASE);
   return {

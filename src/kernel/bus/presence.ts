@@ -6,7 +6,7 @@ import type { Tail } from './tail.ts';
 /** The group of all processes that write; it has no partitions. */
 const PROCESSES = 'processes';
 
-/** Knows which other processes live, and keeps `tail.alone` true to it. */
+/** Knows which other processes live, and keeps `tail.alone` true to it: only who has seen no other for a lease is alone. */
 export interface Presence {
   /** Enters. When others live, waits until they surely know, so that none of them still believes to be alone. */
   start(): Promise<void>;
@@ -33,12 +33,17 @@ export function createPresence(
   let member = settings.instance;
   let timer: NodeJS.Timeout | undefined;
   let beating = false;
+  /** Since when no other process was seen, by `performance.now()`; undefined: others live, or it is not known. */
+  let soleSince: number | undefined;
 
   const look = async (): Promise<void> => {
     const view = await groups.heartbeat(PROCESSES, member, settings.leaseMs);
     if (!view.members.includes(member)) throw new MembershipLostError(`${member} was taken for dead`);
     members = view.members;
-    const alone = members.length === 1;
+    soleSince = members.length === 1 ? (soleSince ?? performance.now()) : undefined;
+    // Those that we have put out may live all the same, when the database was out of reach for longer than a lease: they enter
+    // again, and until then write what the short cut must not overtake.
+    const alone = soleSince !== undefined && performance.now() - soleSince >= settings.leaseMs;
     if (tail.alone && !alone) log.info({ instances: members.length }, 'other processes share this store');
     tail.alone = alone;
     if (!alone) tail.wake();
@@ -46,6 +51,7 @@ export function createPresence(
 
   const enter = async (): Promise<void> => {
     tail.alone = false;
+    soleSince = undefined;
     member = generation === 0 ? settings.instance : `${settings.instance}.${generation}`;
     generation += 1;
     await groups.join(PROCESSES, member, []);
@@ -59,6 +65,7 @@ export function createPresence(
       await look();
     } catch (cause) {
       tail.alone = false;
+      soleSince = undefined;
       if (cause instanceof MembershipLostError)
         await enter().catch((error: Error) => log.warn({ error }, 'cannot join the processes yet'));
       else log.warn({ error: toError(cause) }, 'cannot say that this process lives');

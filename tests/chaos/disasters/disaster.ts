@@ -24,7 +24,7 @@ export type Mend = () => Promise<void>;
 export interface Disaster<Where extends World = World> {
   /** So many servers run before. */
   readonly servers?: 2;
-  /** Asserts what holds only while nothing else is broken. */
+  /** Takes so much away, or asserts so much, that nothing else can be broken at the same time. */
   readonly onlyAlone?: true;
   strike(scene: Scene<Where>): Promise<Mend>;
 }

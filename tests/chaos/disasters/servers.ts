@@ -75,6 +75,7 @@ export const SERVER_DISASTERS: Disasters = {
 /** What only happens where PostgreSQL is one of the processes that servers look after. */
 export const EMBEDDED_SERVER_DISASTERS: Disasters<Embedded> = {
   'kill -9 of servers and PostgreSQL': {
+    onlyAlone: true,
     strike: async ({ harness, world, random }) => {
       const pids = await world.postgres();
       const killed = harness.servers.map(harness.kill);
