@@ -10,7 +10,8 @@ import { readConfig } from '#src/config.ts';
 import { withDataFolder } from './data-folder.ts';
 
 const CLI = join(import.meta.dirname, '../../src/cli/main.ts');
-const START_LIMIT_MS = 60_000;
+/** After a kill, PostgreSQL first goes through what it wrote since its last checkpoint. */
+const START_LIMIT_MS = 300_000;
 const STOP_LIMIT_MS = 30_000;
 const LOOK_MS = 20;
 const LOG_LINES_SHOWN = 20;

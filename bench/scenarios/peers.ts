@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { locateBinaries } from '#kernel/postgres/embedded/binaries.ts';
 import { startEmbeddedPostgres } from '#kernel/postgres/embedded.ts';
 import { checkBooks } from '../harness/books.ts';
 import { withDataFolder } from '../harness/data-folder.ts';
@@ -56,7 +57,9 @@ export interface PeerCheck {
 export interface PeersResult extends Source {
   readonly cells: readonly PeerCell[];
   readonly checks: readonly PeerCheck[];
+  /** Of the packages that are installed for emmett and dbos. */
   readonly versions: Readonly<Record<string, string>>;
+  readonly postgres_major: number;
   readonly seconds: number;
   readonly warm_up: number;
   readonly accounts: number;
@@ -95,6 +98,7 @@ export async function benchPeers(options: PeersOptions): Promise<PeersResult> {
     cells: results.flatMap((result) => result.cells),
     checks: results.map((result) => result.check),
     versions: PACKAGES,
+    postgres_major: (await locateBinaries()).major,
     ...{ seconds, warm_up: warmUp, accounts, pool },
     ...(await sourceVersions()),
   };

@@ -22,9 +22,11 @@ All but caudal-http are libraries, called in the process that makes the load. em
 folder for the run.
 
 CONCURRENT callers have one transfer each on its way and ask for the next when told the outcome, so a slow tool is asked less. MS:
-from asking until the outcome is durable and told. CORES: what the tool's process used. uniform: any account to any other; hot: all into one account, with caudal-http out
-of one. Before measuring, each tool is shown to make a transfer once and to refuse one that is not covered (caudal-http: in the
-project's tests); afterwards the sum of all balances must be what it was, none below zero, and every transfer that was told be there.`;
+from asking until the outcome is durable and told. CORES: what the tool's process used, with the load in it but for caudal-http.
+uniform: any account at random to any other (caudal-http: out of each wallet in turn); hot: all into one account (caudal-http: out of
+one). --pool is for the libraries; the server of caudal-http has its own settings. Before measuring, each tool is shown to make a
+transfer once and to refuse one that is not covered (caudal-http: in the project's tests). Afterwards the sum of all balances must be
+what it was, none below zero, and every transfer there that was told to be done.`;
 
 export function peersCommand(): Command {
   const peers = new Command('peers')
@@ -87,7 +89,9 @@ function print(result: PeersResult): void {
       .join(', '),
     errors: errors.join('; '),
     load: `${result.accounts} accounts, pools of ${result.pool}, ${result.seconds} s each after ${result.warm_up} s of warming up`,
-    versions: `commit ${result.commit}, Node ${result.node}; ${Object.entries(result.versions)
+    versions: `commit ${result.commit}, Node ${result.node}, PostgreSQL ${result.postgres_major}; ${Object.entries(
+      result.versions,
+    )
       .map(([name, version]) => `${name} ${version}`)
       .join(', ')}`,
   });
