@@ -20,7 +20,7 @@ export interface RunningLoad<Report = LoadReport> {
 
 /** A load of look-ups. */
 export interface RunningReads extends RunningLoad<ReadReport> {
-  /** Tells it, while it runs, of a payment that was just accepted. */
+  /** Tells it of a payment that was just accepted; nothing once it is to end. */
   written(id: string): void;
 }
 
@@ -30,10 +30,19 @@ export function startLoad(options: LoadOptions): RunningLoad {
 
 export function startReads(options: ReadOptions): RunningReads {
   const { load, child } = runProgram<ReadOptions, ReadReport>('read-main.ts', options);
-  const written = (id: string): void => {
-    if (child.connected) child.send({ type: 'written', id } satisfies WrittenNote);
+  let ending = false;
+  const ended = <T>(how: () => T): T => {
+    ending = true;
+    return how();
   };
-  return { ...load, written };
+  return {
+    ...load,
+    stop: () => ended(load.stop),
+    kill: () => ended(load.kill),
+    written: (id) => {
+      if (!ending) child.send({ type: 'written', id } satisfies WrittenNote);
+    },
+  };
 }
 
 function runProgram<Options, Report>(

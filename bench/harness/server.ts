@@ -1,16 +1,17 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmod, mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises';
+import { open, readFile, writeFile } from 'node:fs/promises';
 import { type AddressInfo, createServer } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createLog } from '#kernel/observability/log.ts';
 import { type Database, openDatabase, SERVICES_WITH_TABLES } from '#src/composition/database.ts';
 import { readConfig } from '#src/config.ts';
+import { withDataFolder } from './data-folder.ts';
 
 const CLI = join(import.meta.dirname, '../../src/cli/main.ts');
-const START_LIMIT_MS = 60_000;
+/** After a kill, PostgreSQL first goes through what it wrote since its last checkpoint. */
+const START_LIMIT_MS = 300_000;
 const STOP_LIMIT_MS = 30_000;
 const LOOK_MS = 20;
 const LOG_LINES_SHOWN = 20;
@@ -28,18 +29,6 @@ const STANDS_ALONE = {
   HOST: '127.0.0.1',
   SIMULATOR_PORT: '0',
 };
-
-/**
- * Ends what a harness that was killed leaves behind: waits for the end of its standard input, then ends the server and
- * PostgreSQL by their process ids, and removes the folder.
- */
-const GUARDIAN = `
-  cat > /dev/null
-  [ -d "$1" ] || exit 0
-  kill -KILL "$(cat "$1/server.pid")"
-  kill -QUIT "$(head -n 1 "$1/postgres/postmaster.pid")"
-  sleep 1
-  rm -rf "$1"`;
 
 /** A Caudal of our own with its PostgreSQL, as processes of their own. */
 export interface BenchServer {
@@ -71,17 +60,15 @@ interface Running {
  * @param profile a folder for a CPU profile of the server, written when it stops
  * @throws Error with the end of its log when it does not start
  */
-export async function withBenchServer<T>(
+export function withBenchServer<T>(profile: string | undefined, work: (server: BenchServer) => Promise<T>): Promise<T> {
+  return withDataFolder((dataDir) => runServer(dataDir, profile, work));
+}
+
+async function runServer<T>(
+  dataDir: string,
   profile: string | undefined,
   work: (server: BenchServer) => Promise<T>,
 ): Promise<T> {
-  const dataDir = await mkdtemp(join(tmpdir(), 'caudal-bench-'));
-  // PostgreSQL may run as another user, who must be able to pass.
-  await chmod(dataDir, 0o711);
-  const guardian = spawn('sh', ['-c', GUARDIAN, 'sh', dataDir], {
-    detached: true,
-    stdio: ['pipe', 'ignore', 'ignore'],
-  });
   const port = await freePort();
   let running: Running | undefined;
   const start = async (): Promise<void> => {
@@ -121,8 +108,6 @@ export async function withBenchServer<T>(
     });
   } finally {
     await stop();
-    await rm(dataDir, { recursive: true, force: true });
-    guardian.stdin!.end();
   }
 }
 

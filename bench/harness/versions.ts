@@ -3,16 +3,24 @@ import { promisify } from 'node:util';
 import type { Sql } from '#kernel/postgres/sql.ts';
 
 /** What was measured. */
-export interface Versions {
+export interface Source {
   /** The commit, with `+` when files were changed since; `unknown` outside of a repository. */
   readonly commit: string;
   readonly node: string;
+}
+
+/** And on what. */
+export interface Versions extends Source {
   readonly postgres: string;
+}
+
+export async function sourceVersions(): Promise<Source> {
+  return { commit: await commit(), node: process.versions.node };
 }
 
 export async function versions(sql: Sql): Promise<Versions> {
   const rows = await sql.query<{ server_version: string }>('SHOW server_version');
-  return { commit: await commit(), node: process.versions.node, postgres: rows[0]!.server_version };
+  return { ...(await sourceVersions()), postgres: rows[0]!.server_version };
 }
 
 async function commit(): Promise<string> {

@@ -1,3 +1,4 @@
+import { PAYMENT_STATUSES } from '#services/payments/contract.ts';
 import type { ReadKind, ReadOptions } from './protocol.ts';
 
 /** One look-up, ready to be sent, and what its answer must be about. */
@@ -19,7 +20,7 @@ export interface ReadSource {
 const NEW_PAYMENTS = 64;
 /** Multiples of the golden ratio, modulo 1, spread a share evenly (H. Weyl). */
 const SPREAD = 0.618_033_988_749_895;
-const STATUSES: ReadonlySet<unknown> = new Set(['PENDING', 'APPROVED']);
+const STATUSES: ReadonlySet<unknown> = new Set(PAYMENT_STATUSES);
 
 /** As long as no payment is accepted, the old ones are looked up in place of new ones, and counted as such. */
 export function createReadSource({ port, balances, customers, payments }: ReadOptions): ReadSource {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { readdir, rmdir } from 'node:fs/promises';
+import { readdir, rm, rmdir } from 'node:fs/promises';
+import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { openFolder } from '../support/data-folder.ts';
 import { runProgram } from '../support/program.ts';
@@ -21,10 +22,13 @@ const KEYS = [
   'postgres',
 ];
 
+/** A server that was killed is taken for dead sooner than by default. */
+const SOON = { BUS_HEARTBEAT_MS: '200', BUS_LEASE_MS: '1000' };
+
 /** Runs a benchmark, which must leave nothing in the folder for temporary files. */
-async function bench(...args: readonly string[]) {
+async function bench(args: readonly string[], env: Readonly<Record<string, string>> = {}) {
   const folder = await openFolder();
-  const { code, stdout, stderr } = await runProgram(['bench', ...args, '--json'], { TMPDIR: folder });
+  const { code, stdout, stderr } = await runProgram(['bench', ...args, '--json'], { ...env, TMPDIR: folder });
   assert.equal(code, 0, `${stderr}${stdout}`);
   assert.deepEqual(await readdir(folder), []);
   await rmdir(folder);
@@ -33,7 +37,7 @@ async function bench(...args: readonly string[]) {
 
 describe('bench', () => {
   test('counts wallet payments that reached their final status, and checks every balance', async () => {
-    const result = await bench('payments', '--seconds', '1', '--connections', '8', '--wallets', '20', '--hot', '0.5');
+    const result = await bench(['payments', '--seconds', '1', '--connections', '8', '--wallets', '20', '--hot', '0.5']);
     for (const key of KEYS) assert.ok(key in result, key);
     for (const times of [result.post_ms, result.completion_ms])
       assert.ok(times.p50 > 0 && times.p50 <= times.p95 && times.p95 <= times.p99);
@@ -43,13 +47,13 @@ describe('bench', () => {
   });
 
   test('does the same with cards through the simulator', async () => {
-    const result = await bench('payments', '--seconds', '1', '--connections', '4', '--method', 'credit_card');
+    const result = await bench(['payments', '--seconds', '1', '--connections', '4', '--method', 'credit_card']);
     assert.ok(result.payments_per_second > 0);
     assert.deepEqual([result.errors, result.unfinished, result.declined, result.ledger_balanced], [0, 0, 0, true]);
   });
 
   test('reads a wallet warm and cold', async () => {
-    const result = await bench('wallet', '--events', '200', '--restarts', '1');
+    const result = await bench(['wallet', '--events', '200', '--restarts', '1']);
     for (const name of ['wallet', 'statement', 'balance_as_of']) {
       assert.ok(result.warm_ms[name].p50 > 0 && result.cold_ms[name] > 0, name);
     }
@@ -58,7 +62,7 @@ describe('bench', () => {
 
   test('looks balances and payments up while payments are made, and checks every answer', async () => {
     const sizes = ['--seconds', '1', '--connections', '4', '--wallets', '10', '--preload-events', '500'];
-    const result = await bench('reads', ...sizes, '--writes-per-second', '50');
+    const result = await bench(['reads', ...sizes, '--writes-per-second', '50']);
     for (const kind of ['balance', 'payment', 'new_payment']) {
       const { reads, wrong, p50, p99 } = result.kinds[kind];
       assert.ok(reads > 0 && wrong === 0 && p50 > 0 && p50 <= p99, kind);
@@ -69,7 +73,7 @@ describe('bench', () => {
   });
 
   test('rebuilds every read model, each equal to the one that served', async () => {
-    const result = await bench('replay', '--events', '1000', '--wallets', '10');
+    const result = await bench(['replay', '--events', '1000', '--wallets', '10']);
     const names = ['wallets.wallet_balances', 'wallets.ledger_accounts', 'gateway.operations'];
     names.push('payments.saga_projections', 'payments.refunds');
     assert.deepEqual(
@@ -85,7 +89,7 @@ describe('bench', () => {
 
   test('measures one store as it grows', async () => {
     const sizes = ['--at', '0,2000', '--seconds', '1', '--warm-up', '0', '--connections', '4', '--wallets', '10'];
-    const result = await bench('growth', ...sizes);
+    const result = await bench(['growth', ...sizes]);
     const [first, second] = result.levels;
     assert.ok(first.payments_per_second > 0 && first.ratio === 1 && first.database_mb > 0);
     assert.ok(second.events_before >= 2000 && second.database_mb >= first.database_mb);
@@ -94,7 +98,8 @@ describe('bench', () => {
   });
 
   test('kills the server, and PostgreSQL with it, and loses nothing acknowledged', async () => {
-    const result = await bench('recovery', '--events', '500', '--rounds', '1', '--connections', '4', '--wallets', '10');
+    const sizes = ['--events', '500', '--rounds', '1', '--connections', '4', '--wallets', '10'];
+    const result = await bench(['recovery', ...sizes], SOON);
     assert.deepEqual(
       result.rounds.map((round: { killed: string }) => round.killed),
       ['server', 'server_and_postgres'],
@@ -106,5 +111,30 @@ describe('bench', () => {
     }
     assert.ok(result.acknowledged > 2);
     assert.deepEqual([result.lost, result.unfinished, result.ledger_balanced], [0, 0, true]);
+  });
+
+  test('makes the same transfer by every tool, and checks the sum of all balances of each', async () => {
+    const sizes = ['--concurrent', '2', '--seconds', '1', '--warm-up', '0', '--accounts', '5', '--pool', '4'];
+    const result = await bench(['peers', ...sizes]);
+    const tools = ['caudal-http', 'caudal-kernel', 'sql', 'emmett', 'dbos'];
+    assert.deepEqual(
+      result.cells.map(({ tool, spread }: { tool: string; spread: string }) => `${tool} ${spread}`),
+      tools.flatMap((tool) => [`${tool} uniform`, `${tool} hot`]),
+    );
+    for (const { tool, transfers_per_second, ms, errors, unfinished, refused } of result.cells) {
+      assert.ok(transfers_per_second > 0 && ms.p50 > 0 && ms.p50 <= ms.p99, tool);
+      assert.deepEqual([errors, unfinished, refused], [0, 0, 0], tool);
+    }
+    for (const { tool, right, transfers } of result.checks) assert.ok(right && transfers > 2, tool);
+  });
+
+  test('says so, with exit code 2, when the tools to compare cannot be installed', async () => {
+    const folder = await openFolder();
+    const nowhere = { npm_config_registry: 'http://127.0.0.1:1', npm_config_cache: join(folder, 'cache') };
+    const { code, stderr } = await runProgram(['bench', 'peers', '--tools', 'emmett'], { ...nowhere, TMPDIR: folder });
+    assert.equal(code, 2, stderr);
+    assert.match(stderr, /^caudal: npm cannot install what is compared .+network/);
+    assert.deepEqual(await readdir(folder), ['cache']);
+    await rm(folder, { recursive: true });
   });
 });

@@ -46,6 +46,7 @@ const SUBCOMMANDS = [
   'bench replay',
   'bench recovery',
   'bench growth',
+  'bench peers',
   'start',
   'verify',
   'config',
@@ -79,6 +80,8 @@ describe('the command line', () => {
       [['payments', 'list', '--url', 'nowhere'], /nowhere is not the address of a server/],
       [['events', 'show', 'not-an-id'], /there is no data in|not the id of an event/],
       [['bench', 'payments', '--hot', '2'], /a number from 0 to 1/],
+      [['bench', 'growth', '--at', '5,1'], /rising whole numbers/],
+      [['bench', 'peers', '--tools', 'mysql'], /There is no mysql; known are caudal-http, /],
       [['import', 'bank', 'x.csv', '--overdraft', '-1'], /must not be negative/],
       [['dlq', 'replay'], /say which/],
     ];

@@ -21,6 +21,8 @@ export interface End {
   readonly definitions: ReturnType<typeof serviceDefinitions>;
   /** True when nothing went wrong: then everything ends as it was meant to. */
   readonly calm: boolean;
+  /** How often the platform calls the gateway for one charge. */
+  readonly maxCalls: number;
 }
 
 /** What is wrong once everything has come to rest; each as a line. */
@@ -41,7 +43,7 @@ function checkReadModels({ definitions, events, tables }: End): readonly Finding
 }
 
 /** Each payment that was acknowledged is there, once, and ended as it could; there are no others. */
-function checkPayments({ plan, told, auditor, events, calm }: End): readonly string[] {
+function checkPayments({ plan, told, auditor, events, calm, maxCalls }: End): readonly string[] {
   const findings: string[] = [];
   const operated = new Set(plan.filter((each) => each.kind === 'operate').map(({ of }) => of));
   const acknowledged = plan.filter((each): each is PayOperation => each.kind === 'pay');
@@ -52,7 +54,7 @@ function checkPayments({ plan, told, auditor, events, calm }: End): readonly str
       findings.push(`lost: ${describeOperation(pay)}, acknowledged as ${id}`);
       continue;
     }
-    const expected = expectedStatuses(pay);
+    const expected = expectedStatuses(pay, maxCalls);
     const mayFail = !calm || operated.has(pay);
     if (!expected.includes(facts.final!) && !(mayFail && facts.final === 'FAILED'))
       findings.push(`payment ${id} (${describeOperation(pay)}) is ${facts.final}, expected ${expected.join(' or ')}`);

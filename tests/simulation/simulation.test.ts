@@ -5,6 +5,7 @@ import { simulate } from './simulation.ts';
 const PAYMENTS = 200;
 const FIXED_SEEDS = 25;
 const ANY_SEEDS = 10;
+const CALM_SEEDS = 5;
 
 /** `SIMULATION_SEED=… npm test -- --only tests/simulation` begins with that seed instead of a random one. */
 const anySeed = Number(process.env.SIMULATION_SEED ?? Math.floor(Math.random() * 2 ** 31));
@@ -27,8 +28,10 @@ test(`${ANY_SEEDS} random seeds from ${anySeed}: every invariant holds`, async (
   for (let i = 0; i < ANY_SEEDS; i++) await passes(anySeed + i, PAYMENTS);
 });
 
-test('without faults every payment ends exactly as it is meant to', async () => {
-  const report = await simulate({ seed: 1, payments: PAYMENTS, faults: { only: [] } });
-  assert.deepEqual(report.findings, []);
-  assert.deepEqual(report.faults, {});
+test('without faults every payment ends exactly as it is meant to, however the platform is laid out', async () => {
+  for (let seed = 1; seed <= CALM_SEEDS; seed++) {
+    const report = await simulate({ seed, payments: PAYMENTS, faults: { only: [] } });
+    assert.deepEqual(report.findings, [], `without faults, seed ${seed}`);
+    assert.deepEqual(report.faults, {});
+  }
 });

@@ -142,9 +142,11 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
     const { tables } = database;
     const { told } = clients;
     const calm = Object.keys(faults.counts).length === 0;
+    const { maxCalls } = layout.gatewaySettings;
     findings.push(...clients.complaints);
+    const record = gateway.record();
     findings.push(
-      ...reckon({ plan, told, auditor: audit.auditor, events, tables, record: gateway.record(), definitions, calm }),
+      ...reckon({ plan, told, auditor: audit.auditor, events, tables, record, definitions, calm, maxCalls }),
     );
   }
   for (const finding of findings) note(`FINDING ${finding}`);

@@ -1,12 +1,21 @@
 import { Command } from 'commander';
 import { growthCommand } from '../bench/growth.ts';
 import { paymentsCommand } from '../bench/payments.ts';
+import { peersCommand } from '../bench/peers.ts';
 import { readsCommand } from '../bench/reads.ts';
 import { recoveryCommand } from '../bench/recovery.ts';
 import { replayCommand } from '../bench/replay.ts';
 import { walletCommand } from '../bench/wallet.ts';
 
-const COMMANDS = [paymentsCommand, walletCommand, readsCommand, replayCommand, recoveryCommand, growthCommand];
+const COMMANDS = [
+  paymentsCommand,
+  walletCommand,
+  readsCommand,
+  replayCommand,
+  recoveryCommand,
+  growthCommand,
+  peersCommand,
+];
 
 export function createCommand(): Command {
   const bench = new Command('bench');
