@@ -42,7 +42,7 @@ export function createTableAudit(tables: MemoryTables, topology: Topology): Tabl
     if (tables.lastSequence === lastSequence) return NOTHING;
     lastSequence = tables.lastSequence;
     const findings: Finding[] = [];
-    const events = readNew(findings).map(readBack);
+    const events = readNew(findings).map(({ event }) => event);
     for (const event of events) findings.push(...auditor.observe(event));
     const wallets = new Set(events.filter(({ aggregateType }) => aggregateType === 'wallet').map((e) => e.aggregateId));
     for (const id of wallets) findings.push(...checkBalance(id, auditor, tables));
@@ -61,11 +61,6 @@ function isWhole({ event, storedAt, data, metadata, hash }: StoredEvent, { count
 function brokenChain({ event }: StoredEvent): Finding {
   const message = `chain ${event.chain} is broken at position ${event.chainPosition} (event ${event.id})`;
   return { invariant: 'chain_whole', message, eventId: event.id };
-}
-
-/** From the text that was stored: what a service holds in memory may be something else. */
-function readBack({ event, data, metadata }: StoredEvent): RecordedEvent {
-  return { ...event, data: JSON.parse(data), metadata: JSON.parse(metadata) };
 }
 
 /** The balance is written with the movement, so it is right after every commit. */

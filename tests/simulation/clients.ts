@@ -29,7 +29,8 @@ export interface Clients {
 }
 
 const PATIENCE_MS = 3_000;
-const PAUSE_MS = 400;
+const PAUSE_MS = 200;
+const LONGEST_PAUSE_MS = 5_000;
 const FOREVER = Date.UTC(2200, 0, 1);
 
 /** @param choose a process that runs the service, if one does */
@@ -52,11 +53,12 @@ export function createClients(
 
   const attempt = (operation: Operation, number: number): void => {
     if (told.has(operation)) return;
-    const again = (): void => void time.after(random.between(1, PAUSE_MS), () => attempt(operation, number + 2));
+    const pauseMs = random.between(1, Math.min(LONGEST_PAUSE_MS, PAUSE_MS * number ** 2));
+    const again = (): void => void time.after(pauseMs, () => attempt(operation, number + 2));
     const service = operation.kind === 'open' || operation.kind === 'move' ? 'wallets' : 'payments';
     const process = choose(service);
     const executor = process?.running?.processors.get(service);
-    const request = requestOf(operation, number, payments);
+    const request = executor === undefined ? undefined : requestOf(operation, number, payments);
     if (executor === undefined || request === undefined) {
       again();
       return;
@@ -65,9 +67,10 @@ export function createClients(
     const once = (work: () => void): void => {
       if (over) return;
       over = true;
+      endPatience();
       work();
     };
-    time.after(PATIENCE_MS, () => once(again));
+    const endPatience = time.after(PATIENCE_MS, () => once(again));
     process!.machine.call(() => {
       executor.execute(request).then(
         ({ answer }) => once(() => (faults.hit('client answer lost') ? again() : hear(operation, answer))),

@@ -57,8 +57,8 @@ export const FAULT_NAMES = Object.keys(FAULTS) as readonly FaultName[];
 export interface Faults {
   /** Whether this goes wrong now. */
   hit(name: FaultName): boolean;
-  /** Milliseconds until a fault of this kind is next; undefined: never. */
-  next(name: FaultName): number | undefined;
+  /** Milliseconds until a fault of this kind is next, and whether it happens then; undefined: never. */
+  next(name: FaultName): { readonly ms: number; readonly happens: boolean } | undefined;
   /** For the details of what goes wrong: how long, how far. */
   readonly random: Random;
   /** Nothing goes wrong from now on. */
@@ -73,8 +73,8 @@ export interface Faults {
 export interface FaultOptions {
   /** Those that may happen; default: about half of all, by the seed. */
   readonly only?: readonly FaultName[];
-  /** Those that do not, each as `name#number`. */
-  readonly without?: ReadonlySet<string>;
+  /** No others than these happen, each as `name#number`. */
+  readonly atMost?: ReadonlySet<string>;
 }
 
 interface Kind {
@@ -97,7 +97,7 @@ export function createFaults(seed: number, options: FaultOptions, note: (what: s
 
   const happens = (name: FaultName, kind: Kind): boolean => {
     const id = `${name}#${kind.chances}`;
-    if (options.without?.has(id)) return false;
+    if (options.atMost?.has(id) === false) return false;
     counts[name] = (counts[name] ?? 0) + 1;
     happened.push(id);
     note(`fault ${id}`);
@@ -115,8 +115,8 @@ export function createFaults(seed: number, options: FaultOptions, note: (what: s
       const kind = kinds.get(name)!;
       if (healed || kind.rate === 0) return undefined;
       kind.chances += 1;
-      const wait = kind.random.between(1, Math.round(2 / kind.rate));
-      return happens(name, kind) ? wait : undefined;
+      const ms = kind.random.between(1, Math.round(2 / kind.rate));
+      return { ms, happens: happens(name, kind) };
     },
     random: createRandom(seedOf(seed, 'details')),
     heal: () => {

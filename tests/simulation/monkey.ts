@@ -53,12 +53,14 @@ export function createMonkey({ time, faults, database, gateway, note }: World, p
   };
 
   const plan = (name: FaultName, trick: () => void): void => {
-    const wait = faults.next(name);
-    if (wait === undefined) return;
-    time.after(wait, () => {
+    const next = faults.next(name);
+    if (next === undefined) return;
+    time.after(next.ms, () => {
       if (faults.healed) return;
-      note(`now: ${name}`);
-      trick();
+      if (next.happens) {
+        note(`now: ${name}`);
+        trick();
+      }
       plan(name, trick);
     });
   };

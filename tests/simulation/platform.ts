@@ -32,6 +32,8 @@ export function createPlatform(world: World): Platform {
   const { time, faults, layout, note } = world;
   const random = createRandom(seedOf(world.seed, 'platform'));
   const slots: (Process | undefined)[] = layout.processes.map(() => undefined);
+  /** Those to whom a wake-up is on its way. */
+  const woken = new Set<Process>();
   let started = 0;
   let deliveries = 0;
   let over = false;
@@ -53,6 +55,16 @@ export function createPlatform(world: World): Platform {
     if (slots[slot] !== process) return;
     slots[slot] = undefined;
     time.after(random.between(1, START_AGAIN_MS), () => fill(slot));
+  };
+
+  /** One wake-up tells of everything that was committed until it arrives. */
+  const wakeSoon = (process: Process): void => {
+    if (woken.has(process)) return;
+    woken.add(process);
+    time.after(WAKE_MS, () => {
+      woken.delete(process);
+      process.wake();
+    });
   };
 
   const alive = (): Process[] => slots.filter((process) => process !== undefined);
@@ -101,7 +113,7 @@ export function createPlatform(world: World): Platform {
       });
     },
     wakeOthers: (of) => {
-      for (const process of alive()) if (process !== of) time.after(WAKE_MS, () => process.wake());
+      for (const process of alive()) if (process !== of) wakeSoon(process);
     },
     deliver: (notification) => {
       deliveries += 1;

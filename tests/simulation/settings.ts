@@ -31,13 +31,13 @@ const GATEWAY_SETTINGS: GatewaySettings = {
 export function chooseLayout(seed: number): Layout {
   const random = createRandom(seedOf(seed, 'layout'));
   const config: Partial<Config> = {
-    maxBatchMessages: random.pick([3, 20, 1000]),
-    maxBatchRequests: random.pick([2, 20, 500]),
+    maxBatchMessages: random.pick([10, 100, 1000]),
+    maxBatchRequests: random.pick([10, 50, 500]),
     minBatchAhead: random.pick([2, 8, 128]),
-    maxInbox: random.pick([20, 200, 5000]),
-    fetchSize: random.pick([10, 100, 1000]),
-    maxCachedStreams: random.pick([2, 50, 20_000]),
-    maxCachedRows: random.pick([2, 50, 10_000]),
+    maxInbox: random.pick([50, 500, 5000]),
+    fetchSize: random.pick([30, 200, 1000]),
+    maxCachedStreams: random.pick([2, 50, 1000]),
+    maxCachedRows: random.pick([2, 50, 1000]),
     snapshotEvery: random.pick([2, 10, 100]),
     maxWaitingRetries: random.pick([5, 1000]),
     projectionMaxInbox: random.pick([50, 20_000]),

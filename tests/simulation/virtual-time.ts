@@ -43,7 +43,7 @@ export function createVirtualTime(start: number): VirtualTime {
         now = next.time;
         steps += 1;
         next.call();
-        await settled();
+        await settled(steps);
         return true;
       }
       return false;
@@ -54,9 +54,18 @@ export function createVirtualTime(start: number): VirtualTime {
   };
 }
 
-/** Resolves when every promise has been followed as far as it goes: nothing in a simulation waits for the outside. */
-function settled(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
+/** So often the event loop turns, so that signals are heard, and what was rejected and never caught is reported. */
+const STEPS_PER_TURN = 1_000;
+
+/**
+ * Resolves when every promise has been followed as far as it goes: nothing in a simulation waits for the outside, and
+ * Node calls a next tick only when no promise is left to follow.
+ */
+function settled(steps: number): Promise<void> {
+  return new Promise((resolve) => {
+    if (steps % STEPS_PER_TURN === 0) setImmediate(resolve);
+    else process.nextTick(resolve);
+  });
 }
 
 function isBefore(a: Entry, b: Entry): boolean {

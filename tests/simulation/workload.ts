@@ -57,7 +57,8 @@ const MOST_MINOR = 9_000;
 /** What is asked for in one simulation, in order of time: the same for the same seed, whatever goes wrong. */
 export function planWorkload(seed: number, payments: number): readonly Operation[] {
   const random = createRandom(seedOf(seed, 'workload'));
-  const perSecond = random.pick([100, 400, 1500]);
+  const perSecond = random.pick([200, 1000, 2500]);
+  const burst = random.pick([1, 10, 100]);
   const shares = {
     card: random.pick([0, 0.2, 0.6]),
     hot: random.pick([0, 0.3, 0.9]),
@@ -65,7 +66,8 @@ export function planWorkload(seed: number, payments: number): readonly Operation
   };
   const plan: Operation[] = opening();
   for (let number = 0; number < payments; number++) {
-    const pay = planPayment(random, number, (number * 1000) / perSecond, shares);
+    const at = (Math.floor(number / burst) * burst * 1000) / perSecond;
+    const pay = planPayment(random, number, at, shares);
     plan.push(pay);
     if (random.chance(shares.refund)) plan.push(...planRefunds(random, pay));
     if (random.chance(0.02)) plan.push(planOperator(random, pay));

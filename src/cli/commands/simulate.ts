@@ -3,7 +3,7 @@ import { Command } from 'commander';
 import type { SimulationReport } from '../../../tests/simulation/simulation.ts';
 import { foundSomethingWrong } from '../failure.ts';
 import { wholeNumber, withExample, withJson } from '../options.ts';
-import { paint, printFields, printJson, printTable } from '../output.ts';
+import { printFields, printJson, printTable } from '../output.ts';
 import { createProgress } from '../progress.ts';
 
 interface Arguments {
@@ -11,12 +11,11 @@ interface Arguments {
   readonly seeds: number;
   readonly payments: number;
   readonly log?: string;
+  readonly shrinkSeconds: number;
   readonly json?: boolean;
 }
 
 const MOST_SEEDS = 2 ** 31;
-/** Lines of the history that are shown of a simulation that found something. */
-const LINES_SHOWN = 40;
 
 export function createCommand(): Command {
   const simulate = new Command('simulate')
@@ -28,16 +27,22 @@ export function createCommand(): Command {
     .option('--seeds <number>', 'how many seeds, one after another', wholeNumber(1, 1_000_000), 1)
     .option('--payments <number>', 'how many payments, each with what belongs to it', wholeNumber(1, 10_000_000), 1000)
     .option('--log <file>', 'write every line of the history there')
+    .option(
+      '--shrink-seconds <number>',
+      'when something was found: how long to look for a shorter history of it',
+      wholeNumber(0, 86_400),
+      60,
+    )
     .addHelpText(
       'after',
       '\nThe real services run over a store, a bus and a gateway in memory, in virtual time, while processes crash, commits get' +
         '\nlost and clocks jump. The money is checked after every step; then all is healed, and everything must come to its end.' +
-        '\nThe same seed does the same, to the byte.',
+        '\nThe same seed does the same, to the byte. What is found is shown with the shortest history that leads to it.',
     );
   return withExample(withJson(simulate), 'simulate --seed 1 --payments 10000', 'simulate --seeds 200').action(run);
 }
 
-async function run({ json, seeds, payments, log, seed = anySeed() }: Arguments): Promise<void> {
+async function run({ json, seeds, payments, log, shrinkSeconds, seed = anySeed() }: Arguments): Promise<void> {
   const { simulate } = await import('../../../tests/simulation/simulation.ts');
   if (log !== undefined) writeFileSync(log, '');
   const onLine = log === undefined ? {} : { onLine: (line: string) => appendFileSync(log, `${line}\n`) };
@@ -50,12 +55,16 @@ async function run({ json, seeds, payments, log, seed = anySeed() }: Arguments):
   }
   progress.stop();
   const failed = reports.find(({ findings }) => findings.length > 0);
-  if (failed !== undefined) foundSomethingWrong();
-  if (json) printJson(reports.map(({ lines: _lines, happened: _happened, ...report }) => report));
-  else {
-    printReport(reports, payments);
-    if (failed !== undefined) printFailure(failed);
+  const { describeFailure, explain } = await import('../../../tests/simulation/failure.ts');
+  const failure = failed === undefined ? undefined : await explain(failed, shrinkSeconds * 1000);
+  if (failure !== undefined) foundSomethingWrong();
+  if (json) {
+    const simulations = reports.map(({ lines: _lines, happened: _happened, ...report }) => report);
+    printJson({ simulations, failure: failure ?? null });
+    return;
   }
+  printReport(reports, payments);
+  if (failure !== undefined) console.log(`\n${describeFailure(failure)}`);
 }
 
 function anySeed(): number {
@@ -95,10 +104,4 @@ function sumOf(all: readonly Readonly<Record<string, number>>[]): Readonly<Recor
   const sums: Record<string, number> = {};
   for (const counts of all) for (const [name, n] of Object.entries(counts)) sums[name] = (sums[name] ?? 0) + n;
   return sums;
-}
-
-function printFailure({ seed, payments, findings, lines }: SimulationReport): void {
-  console.log(`\nThe end of the history:\n${lines.slice(-LINES_SHOWN).join('\n')}\n`);
-  for (const finding of findings) console.log(paint('red', finding));
-  console.log(`\nAgain: bin/caudal simulate --seed ${seed} --payments ${payments} --log history.txt`);
 }

@@ -53,7 +53,10 @@ export interface Consumer {
   maintain(): Promise<void>;
   /** How far everything taken goes. A batch without new messages carries it too: it is what proves the membership. */
   readonly progress: Progress;
-  /** Progress that is not saved yet although nothing is under way; undefined when there is none. */
+  /**
+   * Progress that is not saved yet although nothing is under way; undefined when there is none. Given once for each
+   * heartbeat: to read foreign events again costs less than a commit for every stretch of them.
+   */
   idleProgress(): Progress | undefined;
   /** Says "alive" and looks who else is; to be called about every second. */
   heartbeat(): Promise<void>;
@@ -88,6 +91,7 @@ export function createConsumer(settings: ConsumerSettings, ports: Ports): Consum
   let view: GroupView | undefined;
   /** How far the log is handled once everything taken is: until that is confirmed, it counts as lag. */
   let taken: LogPosition = LOG_START;
+  let idleDue = false;
   let behind = true;
   let fetching = false;
   let woken = false;
@@ -223,13 +227,16 @@ export function createConsumer(settings: ConsumerSettings, ports: Ports): Consum
       return progressAt(inbox.position);
     },
     idleProgress: () => {
+      if (!idleDue || inbox.size > 0) return undefined;
+      idleDue = false;
       const position = inbox.position;
-      return inbox.size > 0 || distance(saved, position) === 0 ? undefined : progressAt(position);
+      return distance(saved, position) === 0 ? undefined : progressAt(position);
     },
     heartbeat: async () => {
       const asked = member;
       const seen = await groups.heartbeat(settings.name, asked, settings.leaseMs);
       if (asked !== member) return;
+      idleDue = true;
       view = seen;
       if (needsExchange()) ready();
       else view = undefined;

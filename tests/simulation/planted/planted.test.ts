@@ -11,9 +11,22 @@ const PAYMENTS = 200;
 
 const run = promisify(execFile);
 
-async function searchFor(bug: string): Promise<{ readonly seeds: number; readonly finding: string } | null> {
+interface Size {
+  readonly operations: number;
+  readonly faults: number;
+}
+
+interface Found {
+  readonly seeds: number;
+  readonly finding: string;
+  readonly before: Size;
+  readonly after: Size;
+}
+
+async function searchFor(bug: string, shrinkMs = 0): Promise<Found | null> {
   const [plant, search] = ['plant.ts', 'search.ts'].map((name) => join(import.meta.dirname, name));
   const args = ['--import', plant!, search!, '--seeds', String(SEEDS), '--payments', String(PAYMENTS)];
+  args.push('--shrink-ms', String(shrinkMs));
   const { stdout } = await run(process.execPath, args, { env: { ...process.env, PLANTED_BUG: bug } });
   return JSON.parse(stdout);
 }
@@ -25,3 +38,9 @@ for (const bug of Object.keys(PLANTED_BUGS)) {
     t.diagnostic(`seed ${found.seeds}: ${found.finding}`);
   });
 }
+
+test('a history shrinks to what leads to the finding', async () => {
+  const found = await searchFor('a credit is made twice over', 60_000);
+  assert.ok(found!.before.operations > PAYMENTS);
+  assert.deepEqual(found!.after, { operations: 2, faults: 0 }, 'a payment and its refund are all that it takes');
+});

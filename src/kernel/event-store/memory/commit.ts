@@ -3,7 +3,7 @@ import type { SealedBatch } from '../seal.ts';
 import type { Commit, FailedMessage, FailureWrites, RowWrites, StoredAnswer } from '../store.ts';
 import { streamName } from '../store.ts';
 import { compositeKey, innerMap, type MemoryChain, type MemoryTables } from './tables.ts';
-import { requireUuid, storableJson, storableRow } from './values.ts';
+import { frozen, requireUuid, storableJson, storableRow } from './values.ts';
 
 /** What is left to do once nothing can be refused any more. */
 export type Change = () => void;
@@ -28,7 +28,12 @@ export function planAppend(tables: MemoryTables, chain: MemoryChain, batch: Seal
     for (const [i, event] of events.entries()) {
       tables.lastSequence += 1;
       const stored = {
-        event: { ...event, sequence: tables.lastSequence },
+        event: frozen({
+          ...event,
+          sequence: tables.lastSequence,
+          data: JSON.parse(data[i]!),
+          metadata: JSON.parse(metadata[i]!),
+        }),
         data: data[i]!,
         metadata: metadata[i]!,
         storedAt,

@@ -5,9 +5,8 @@ import type { LoadedStream, LogPage, Snapshot, StoredAnswer, StreamRef } from '.
 import { monthOf, streamName } from '../store.ts';
 import { compositeKey, type MemoryTables, type StoredEvent } from './tables.ts';
 
-/** The event as it would be read from a database: a copy of its own. */
-function toEvent({ event, data, metadata }: StoredEvent): RecordedEvent {
-  return { ...event, data: JSON.parse(data), metadata: JSON.parse(metadata) };
+function toEvent({ event }: StoredEvent): RecordedEvent {
+  return event;
 }
 
 /** Snapshot and tail of one stream. The snapshot counts only when the event that it was taken at is in the log. */
@@ -48,8 +47,10 @@ export function readLog(
   { types, limit }: { readonly types?: readonly string[]; readonly limit: number },
 ): LogPage {
   const found: StoredEvent[] = [];
-  for (const [number, chain] of tables.chains)
-    found.push(...matching(chain.events, positionIn(after, number), types, limit));
+  for (const [number, chain] of tables.chains) {
+    const from = positionIn(after, number);
+    if (from < chain.events.length) found.push(...matching(chain.events, from, types, limit));
+  }
   found.sort((a, b) => a.event.sequence! - b.event.sequence!);
   const events = found.slice(0, limit).map(toEvent);
   const next: Record<number, number> = { ...after };

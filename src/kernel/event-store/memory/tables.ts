@@ -3,8 +3,9 @@ import type { LogPosition } from '../../core/log-position.ts';
 import { CHAIN_START } from '../hash-chain.ts';
 import type { ChainEnd } from '../seal.ts';
 
-/** An event as it is kept: payload and metadata as text, so that nobody can change what was stored. */
+/** An event as it is kept. */
 export interface StoredEvent {
+  /** As it is read back from the texts; frozen, since every reader gets the same. */
   readonly event: RecordedEvent;
   readonly data: string;
   readonly metadata: string;

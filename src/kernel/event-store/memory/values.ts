@@ -14,6 +14,15 @@ export function storableJson(text: string): string {
   return text;
 }
 
+/** The value, and everything in it, so that nobody can change it. */
+export function frozen<T>(value: T): T {
+  if (typeof value === 'object' && value !== null) {
+    for (const part of Object.values(value)) frozen(part);
+    Object.freeze(value);
+  }
+  return value;
+}
+
 /** @throws DataError when the text is no UUID */
 export function requireUuid(text: string): void {
   if (!UUID.test(text)) throw new DataError(`${JSON.stringify(text.slice(0, 50))} is not a UUID`);
