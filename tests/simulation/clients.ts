@@ -15,6 +15,8 @@ export interface Acknowledged {
   readonly status: number;
   /** The id of what was made; empty for a refusal. */
   readonly id: string;
+  /** Why it was refused. */
+  readonly code?: string;
 }
 
 /** The clients and operators: each asks again, with the same key, until it is told something for good. */
@@ -33,11 +35,15 @@ const PAUSE_MS = 200;
 const LONGEST_PAUSE_MS = 5_000;
 const FOREVER = Date.UTC(2200, 0, 1);
 
-/** @param choose a process that runs the service, if one does */
+/**
+ * @param choose a process that runs the service, if one does
+ * @param isApproved whether the payment of this id is approved by now
+ */
 export function createClients(
   world: World,
   random: Random,
   choose: (service: 'payments' | 'wallets') => Process | undefined,
+  isApproved: (payment: string) => boolean,
 ): Clients {
   const { time, faults, note } = world;
   const told = new Map<Operation, Acknowledged>();
@@ -45,8 +51,12 @@ export function createClients(
   const payments = new Map<PayOperation, string>();
   let waiting = 0;
 
+  /** Refunds of payments that had been approved before: whoever says that they were not has missed something. */
+  const refundable = new Set<Operation>();
+
   const begin = (operation: Operation): void => {
     waiting += 1;
+    if (operation.kind === 'refund' && isApproved(payments.get(operation.of) ?? '')) refundable.add(operation);
     attempt(operation, 1);
     if (faults.hit('request twice')) attempt(operation, 2);
   };
@@ -88,6 +98,8 @@ export function createClients(
         );
       return;
     }
+    if (refundable.has(operation) && answer.code === 'payment_not_refundable')
+      complaints.push(`${describeOperation(operation)} was refused, though its payment was approved before`);
     told.set(operation, answer);
     waiting -= 1;
     if (operation.kind === 'pay') payments.set(operation, answer.id);
@@ -141,7 +153,7 @@ function requestOf(
     traceId,
     answer: ([result]) => {
       const { status, body } = answerResult(result, traceId, 201, () => ({ id }));
-      return { status, id: 'id' in body ? body.id : '' };
+      return 'id' in body ? { status, id: body.id } : { status, id: '', code: body.code };
     },
   };
 }

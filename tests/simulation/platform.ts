@@ -23,7 +23,8 @@ export interface Platform {
   abandon(): void;
 }
 
-const START_AGAIN_MS = 3_000;
+/** Some are gone for so long that the others are put out of their groups' minds, and one believes to be alone. */
+const START_AGAIN_MS = [3_000, 3_000, 25_000] as const;
 const WEBHOOK_ATTEMPTS = 10;
 const WEBHOOK_PAUSE_MS = 2_000;
 const WAKE_MS = 1;
@@ -54,7 +55,7 @@ export function createPlatform(world: World): Platform {
   const startAgain = (slot: number, process: Process): void => {
     if (slots[slot] !== process) return;
     slots[slot] = undefined;
-    time.after(random.between(1, START_AGAIN_MS), () => fill(slot));
+    time.after(random.between(1, random.pick(START_AGAIN_MS)), () => fill(slot));
   };
 
   /** One wake-up tells of everything that was committed until it arrives. */

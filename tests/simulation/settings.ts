@@ -33,7 +33,7 @@ export function chooseLayout(seed: number): Layout {
   const config: Partial<Config> = {
     maxBatchMessages: random.pick([10, 100, 1000]),
     maxBatchRequests: random.pick([10, 50, 500]),
-    minBatchAhead: random.pick([2, 8, 128]),
+    minBatchAhead: random.pick([1, 2, 8]),
     maxInbox: random.pick([50, 500, 5000]),
     fetchSize: random.pick([30, 200, 1000]),
     maxCachedStreams: random.pick([2, 50, 1000]),

@@ -84,9 +84,10 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
     wakeOthers: (of) => platform.wakeOthers(of),
   };
   const platform = createPlatform(world);
-  const clients = createClients(world, createRandom(seedOf(seed, 'clients')), platform.choose);
-  const monkey = createMonkey(world, platform);
   const audit = createTableAudit(database.tables, topologyOf({ topology: 'by-type' }));
+  const isApproved = (id: string): boolean => audit.auditor.payment(id)?.final === 'APPROVED';
+  const clients = createClients(world, createRandom(seedOf(seed, 'clients')), platform.choose, isApproved);
+  const monkey = createMonkey(world, platform);
   const plan = planWorkload(seed, options.payments).filter(options.keep ?? (() => true));
   const events: RecordedEvent[] = [];
   const findings: string[] = [];

@@ -4,6 +4,8 @@ export interface PlantedBug {
   readonly file: string;
   readonly find: string;
   readonly replace: string;
+  /** A second change, where one alone is caught by a second line of defence in the platform itself. */
+  readonly also?: Omit<PlantedBug, 'also'>;
 }
 
 /** The bugs that the simulation must find, by what they do. Each is a mistake that somebody could make. */
@@ -12,6 +14,26 @@ export const PLANTED_BUGS: Readonly<Record<string, PlantedBug>> = {
     file: 'src/kernel/event-store/memory/commit.ts',
     find: 'if (position !== expectedPosition) {',
     replace: 'if (position < 0) {',
+  },
+  'old states are decided on, and streams that were only read are not checked': {
+    file: 'src/kernel/event-store/memory/commit.ts',
+    find: 'of [...seen, ...appends]) {',
+    replace: 'of [...seen.slice(seen.length), ...appends]) {',
+    also: {
+      file: 'src/kernel/processor/commits.ts',
+      find: 'if (shared || !tail.alone) states.clear();',
+      replace: '',
+    },
+  },
+  'a batch does not depend on the one before': {
+    file: 'src/kernel/processor/commits.ts',
+    find: '{ ...commit, after: before.committed }',
+    replace: 'commit',
+  },
+  'an earlier answer is looked for since the last attempt only': {
+    file: 'src/kernel/processor/look-back.ts',
+    find: 'const found = page.find(isRequest);',
+    replace: 'const found = page.findLast(isRequest);',
   },
   'a request is answered before the commit': {
     file: 'src/kernel/processor/commits.ts',

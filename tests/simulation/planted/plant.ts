@@ -9,13 +9,14 @@ const ROOT = join(import.meta.dirname, '../../..');
 
 const bug = PLANTED_BUGS[process.env.PLANTED_BUG ?? ''];
 if (bug === undefined) throw new Error(`PLANTED_BUG=${process.env.PLANTED_BUG}: there is no such bug`);
-const { file, find, replace } = bug;
-const target = pathToFileURL(join(ROOT, file)).href;
+const changes = [bug, ...(bug.also === undefined ? [] : [bug.also])];
 
 registerHooks({
   load: (url, context, nextLoad) => {
     const loaded = nextLoad(url, context);
-    if (url !== target) return loaded;
+    const change = changes.find(({ file }) => url === pathToFileURL(join(ROOT, file)).href);
+    if (change === undefined) return loaded;
+    const { file, find, replace } = change;
     const parts = String(loaded.source).split(find);
     if (parts.length !== 2) throw new Error(`${file} holds the text to be replaced ${parts.length - 1} times: ${find}`);
     return { ...loaded, source: parts.join(replace) };
