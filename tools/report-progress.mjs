@@ -1,4 +1,5 @@
-// A reporter for node --test: one dot for each test; for a failed one its name, place, error, and what its file printed.
+// A reporter for node --test: one dot for each test; for a failed one its name, place, error, and what its file printed;
+// and what tests tell by `diagnostic`, as the seed that a run by chance can be repeated with.
 import { relative } from 'node:path';
 import { inspect } from 'node:util';
 import { isEmptyFile } from './report-counts.mjs';
@@ -18,6 +19,8 @@ export default async function* reportProgress(source) {
       dots += 1;
       const end = dots % DOTS_PER_LINE === 0 ? '\n' : '';
       yield isSkipped(data) ? `\nskipped: ${placeOf(data)} ${data.name}\n` : `.${end}`;
+    } else if (type === 'test:diagnostic' && data.line !== undefined) {
+      yield `\n${data.message}\n`;
     } else if (type === 'test:fail' && data.details.error?.failureType !== 'subtestsFailed') {
       yield failure(data, printed.get(data.file) ?? '');
       printed.delete(data.file);

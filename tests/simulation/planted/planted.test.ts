@@ -35,7 +35,7 @@ for (const bug of Object.keys(PLANTED_BUGS)) {
   test(`found: ${bug}`, async (t) => {
     const found = await searchFor(bug);
     assert.ok(found !== null, `${SEEDS} seeds did not find it: the simulation is too weak`);
-    t.diagnostic(`seed ${found.seeds}: ${found.finding}`);
+    t.diagnostic(`found by seed ${found.seeds}: ${bug}`);
   });
 }
 
