@@ -42,7 +42,7 @@ test('each limit has its alert', () => {
     breakersOpen: { simulator: 0.5 },
     deadLetters: 1,
     stuckSagas: 2,
-    brokenInvariants: ['the ledger is off by 1 USD'],
+    brokenInvariants: [{ invariant: 'balanced', count: 1, message: 'the ledger is off by 1 USD' }],
   };
   assert.deepEqual(
     alertsFor(bad).map(({ name }) => name),
