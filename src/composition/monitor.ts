@@ -1,5 +1,6 @@
 import { createConsumer } from '#kernel/bus/consumer.ts';
 import { createTail, type Tail } from '#kernel/bus/tail.ts';
+import type { Topology } from '#kernel/bus/topology.ts';
 import { RequestError } from '#kernel/core/errors.ts';
 import type { RecordedEvent } from '#kernel/core/event.ts';
 import { isUuid } from '#kernel/core/ids.ts';
@@ -7,17 +8,20 @@ import { createSealedLog } from '#kernel/event-store/postgres/sealed-log.ts';
 import type { Store } from '#kernel/event-store/store.ts';
 import type { Log } from '#kernel/observability/log.ts';
 import type { Sql } from '#kernel/postgres/sql.ts';
+import { readCoverage, readUnhandled } from '#kernel/projections/postgres/coverage.ts';
 import { keepFindings } from '#services/metrics/queries.ts';
 import { PAYMENT } from '#services/payments/contract.ts';
+import { LEDGER_EVENTS } from '#services/wallets/ledger.ts';
 import { walletsBefore } from '#services/wallets/queries.ts';
 import type { Config } from '#src/config.ts';
-import { createAuditor } from '#src/invariants/auditor.ts';
+import { type Auditor, createAuditor } from '#src/invariants/auditor.ts';
 import { createBalanceCheck } from '#src/invariants/balances.ts';
 import type { Finding } from '#src/invariants/finding.ts';
-import { createBoundedMemory, type Past } from '#src/invariants/memory.ts';
-import { createMonitor, type Monitor } from '#src/invariants/monitor.ts';
+import { createBoundedMemory, type MemoryLimits, type Past } from '#src/invariants/memory.ts';
+import { type Check, createMonitor, type Monitor } from '#src/invariants/monitor.ts';
 import { createOwnerCheck } from '#src/invariants/owners.ts';
 import { createSampleCheck } from '#src/invariants/samples.ts';
+import { createSettlementCheck, type Handled } from '#src/invariants/settlement.ts';
 import { eventsOfPayment } from '#src/payment-events.ts';
 import { createJob } from './jobs.ts';
 import type { Kernel } from './kernel.ts';
@@ -39,6 +43,10 @@ export interface InvariantMonitor {
   lag(): Promise<number>;
 }
 
+/** Payments whose money is not where it belongs that are read again after a page. */
+const MAX_SETTLEMENT_LOOKS = 20;
+/** The consumer by which the payments service follows the others. */
+export const PAYMENTS = 'payments';
 /** Looks for sagas that nobody drives come so often within the grace. */
 const OWNER_LOOKS = 4;
 
@@ -81,41 +89,55 @@ function monitorOf(parts: Parts, tail: Tail, past: Past): Monitor {
   const { topology, backend } = kernel;
   const { store, groups, clock } = backend;
   const sealed = createSealedLog(sql);
-  const limits = {
-    maxPayments: Math.max(config.monitorPayments, config.monitorPageEvents),
-    maxWallets: Math.max(config.monitorWallets, config.monitorPageEvents),
-  };
-  const memory = createBoundedMemory(topology, limits, past);
+  const memory = createBoundedMemory(topology, memoryLimits(config, config.monitorPageEvents), past);
   const member = { name: 'monitor', member: config.instance, types: [], exclusive: true, leaseMs: config.leaseMs };
   const consumer = createConsumer(
     // The next page is read when the one before has been looked at.
     { ...member, maxInbox: 1, fetchSize: config.monitorPageEvents },
     { store: { readLog: sealed.readLog, head: store.head }, groups, tail, topology },
   );
+  const auditor = createAuditor(topology, memory);
   const settings = { eventsPerSecond: config.monitorEventsPerSecond, pageEvents: config.monitorPageEvents };
   return createMonitor(settings, {
     store,
     consumer,
     memory,
-    auditor: createAuditor(topology, memory),
+    auditor,
     checkSeal: sealed.check,
-    checks: checksOf(parts),
+    checks: checksOf(parts, auditor, past),
     keep: (findings) => keep(sql, findings, log),
     clock,
   });
 }
 
-function checksOf({ config, kernel, definitions }: Parts) {
+function checksOf({ config, sql, kernel, definitions }: Parts, auditor: Auditor, past: Past): readonly Check[] {
   const { store, clock, random, dueSagas } = kernel.backend;
   const { monitorGraceMs: graceMs, monitorSamples: perPage } = config;
-  const lastEvent = async (id: string): Promise<RecordedEvent | undefined> =>
-    (await store.readStream({ type: PAYMENT, id }, { limit: 1, backwards: true }))[0];
+  const lastEvent = (id: string) => lastEventOf(store, id);
   const payments = { aggregate: PAYMENT, projections: definitions.get('payments')!.projections };
   return [
     createOwnerCheck({ graceMs, everyMs: graceMs / OWNER_LOOKS }, { dueSagas, lastEvent, clock }),
     createSampleCheck(payments, { perPage, graceMs }, { store, clock, random }),
     createBalanceCheck(perPage, { store, random }),
+    createSettlementCheck(
+      { graceMs, maxLooks: MAX_SETTLEMENT_LOOKS },
+      { auditor, past, handled: () => handledByPayments(sql, kernel.topology), clock },
+    ),
   ];
+}
+
+/** What an auditor may remember that is shown pages of so many events. */
+export function memoryLimits({ monitorPayments, monitorWallets }: Config, pageEvents: number): MemoryLimits {
+  return { maxPayments: Math.max(monitorPayments, pageEvents), maxWallets: Math.max(monitorWallets, pageEvents) };
+}
+
+/** The last event of a payment's own stream. */
+export async function lastEventOf(
+  store: Pick<Store, 'readStream'>,
+  paymentId: string,
+): Promise<RecordedEvent | undefined> {
+  const [event] = await store.readStream({ type: PAYMENT, id: paymentId }, { limit: 1, backwards: true });
+  return event;
 }
 
 /** The past as the streams tell it. */
@@ -135,6 +157,14 @@ export function pastOf(store: Pick<Store, 'readStream' | 'loadStreams'>, sql: Sq
       return new Map(wallets.map((wallet) => [wallet.walletId, wallet]));
     },
   };
+}
+
+/** How far the payments service has come. */
+export async function handledByPayments(sql: Sql, topology: Topology): Promise<Handled> {
+  const { waiting } = await readUnhandled(sql, PAYMENTS);
+  const source = { consumer: PAYMENTS, types: LEDGER_EVENTS, ownTypes: new Set<string>() };
+  const { floor } = await readCoverage(sql, source, topology);
+  return { position: floor, waiting };
 }
 
 /** What is new is an error of the log, once: somebody has to look at it. */

@@ -156,8 +156,9 @@ export function createMonitor(settings: MonitorSettings, ports: Ports): Monitor 
   };
 }
 
-function inspect(event: RecordedEvent, auditor: Auditor, checkSeal: Ports['checkSeal']): readonly Finding[] {
-  const problem = checkSeal(event);
+/** What is wrong with one event, its seal included where that can be checked. */
+export function inspect(event: RecordedEvent, auditor: Auditor, checkSeal?: Ports['checkSeal']): readonly Finding[] {
+  const problem = checkSeal?.(event);
   const broken: readonly Finding[] =
     problem === undefined
       ? []
@@ -165,7 +166,8 @@ function inspect(event: RecordedEvent, auditor: Auditor, checkSeal: Ports['check
   return isReadable(event) ? [...broken, ...auditor.observe(event)] : broken;
 }
 
-function isReadable({ data, metadata }: RecordedEvent): boolean {
+/** Whether it has what every event has: one that a forger wrote may not. */
+export function isReadable({ data, metadata }: RecordedEvent): boolean {
   return isObject(data) && isObject(metadata) && typeof metadata.correlationid === 'string';
 }
 

@@ -19,7 +19,7 @@ interface Ports {
 }
 
 /** Sagas that are told of at once; when these have been seen to, others follow. */
-const MAX_SAGAS = 100;
+export const MAX_SAGAS = 100;
 
 /**
  * Finds sagas that nobody looks after: overdue for longer than the grace, and still so at every look for as long again.
@@ -31,13 +31,6 @@ export function createOwnerCheck({ graceMs, everyMs }: OwnerSettings, ports: Por
   let since = new Map<string, number>();
   let lookedAt = Number.NEGATIVE_INFINITY;
 
-  const toFinding = async (id: string): Promise<Finding> => {
-    const last = await ports.lastEvent(id);
-    const name = last === undefined ? 'without any event' : `since ${nameOf(last)}`;
-    const message = `payment ${id}: its saga is past its deadline by more than ${graceMs} ms and nobody looks after it (${name})`;
-    return { invariant: 'has_owner', message, subject: id, ...(last !== undefined && { eventId: last.id }) };
-  };
-
   return {
     look: async () => {
       const now = clock.now();
@@ -46,10 +39,17 @@ export function createOwnerCheck({ graceMs, everyMs }: OwnerSettings, ports: Por
       const due = await ports.dueSagas(now - graceMs, MAX_SAGAS);
       since = new Map(due.map((id) => [id, since.get(id) ?? now]));
       const left = due.filter((id) => now - since.get(id)! >= graceMs);
-      return Promise.all(left.map(toFinding));
+      return Promise.all(left.map(async (id) => findingOf(id, await ports.lastEvent(id), graceMs)));
     },
     clear: () => {
       since = new Map();
     },
   };
+}
+
+/** @param last the last event of the payment's stream */
+export function findingOf(id: string, last: RecordedEvent | undefined, graceMs: number): Finding {
+  const name = last === undefined ? 'without any event' : `since ${nameOf(last)}`;
+  const message = `payment ${id}: its saga is past its deadline by more than ${graceMs} ms and nobody looks after it (${name})`;
+  return { invariant: 'has_owner', message, subject: id, ...(last !== undefined && { eventId: last.id }) };
 }

@@ -145,6 +145,11 @@ function refunded(facts: PaymentFacts, { data }: RecordedEvent, broken: Report):
     broken('refunds_within', `${data.refunded_minor} stated as refunded instead of ${facts.refundedMinor}`);
 }
 
+/** Whether the payment has ended otherwise than its money: right only while that is on its way. */
+export function isUnsettled(facts: PaymentFacts): boolean {
+  return facts.final !== null && facts.pendingMinor === 0 && keptMinor(facts) !== owedMinor(facts);
+}
+
 /** What is wrong with a payment that nothing more is expected of. */
 export function auditAtRest(facts: PaymentFacts): readonly Finding[] {
   const findings: Finding[] = [];

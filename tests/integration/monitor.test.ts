@@ -5,10 +5,12 @@ import { createIdSource } from '#kernel/core/ids.ts';
 import type { PendingEvent } from '#kernel/event-store/store.ts';
 import { createLog } from '#kernel/observability/log.ts';
 import { createMetrics } from '#kernel/observability/metrics.ts';
+import type { Sql } from '#kernel/postgres/sql.ts';
 import { createMetricsService } from '#services/metrics/index.ts';
 import { brokenInvariants, type FindingRow, openFindings, settleFindings } from '#services/metrics/queries.ts';
 import { PAYMENT } from '#services/payments/contract.ts';
 import { WALLET, walletIdOf } from '#services/wallets/contract.ts';
+import { auditLog } from '#src/cli/log-audit.ts';
 import { type InvariantMonitor, invariantMonitor } from '#src/composition/monitor.ts';
 import type { Config } from '#src/config.ts';
 import { INVARIANTS, nameOf } from '#src/invariants/finding.ts';
@@ -22,6 +24,14 @@ const SETTINGS = { monitorPauseMs: 10, monitorEventsPerSecond: 100_000, monitorS
 /** What is committed past the services is in no read model. */
 const AUDIT_ONLY = { monitorSamples: 0 };
 const ids = createIdSource();
+
+/** What `caudal verify` finds in the log. */
+async function verified(sql: Sql, config: Config): Promise<readonly string[]> {
+  const passed: number[] = [];
+  const findings = await auditLog(sql, config, (done, total) => passed.push(done, total));
+  assert.equal(passed.at(-1), passed.at(-2));
+  return findings.map(({ message }) => message);
+}
 
 describe('the monitor of the invariants', () => {
   let api: InjectedApi;
@@ -200,6 +210,24 @@ describe('the monitor of the invariants', () => {
     const debit = await lastEvent(WALLET, walletIdOf(two));
     const off = await appendTo(t, debit, { data: { ...debit.data, amount_minor: -1 } });
     assert.equal((await found('balanced')).event_id, off.id);
+  });
+
+  test('finds money that stays where it does not belong, and so does caudal verify', async (t) => {
+    const { context, config, kernel } = api;
+    await started(t, AUDIT_ONLY);
+    const payment = await paid(await rich());
+    const last = await lastEvent(PAYMENT, payment);
+    const { reason: _, ...data } = last.data;
+    const failed = await appendTo(t, last, {
+      type: 'payments.failed',
+      data: { ...data, status: 'FAILED', reason: 'x' },
+    });
+    kernel.tail.wake();
+    const finding = await found('taken_once');
+    const kept = `payment ${payment}: FAILED: 100 were kept instead of 0 (the last is ${nameOf(failed)})`;
+    assert.equal(finding.message, kept);
+    const all = (await verified(context.sql, config)).filter((message) => message.includes(payment));
+    assert.deepEqual(all, [`payment ${payment}: FAILED after APPROVED (${nameOf(failed)})`, kept]);
   });
 
   test('finds a balance, and the row of a payment, that was changed', async (t) => {
