@@ -146,7 +146,7 @@ export const SETTINGS = {
     1_000_000,
   ),
   monitorPauseMs: integer('MONITOR_PAUSE_MS', 500, 'pause of the monitor when it has seen all of the log'),
-  monitorPageEvents: integer('MONITOR_PAGE_EVENTS', 1000, 'events that the monitor reads at once', 1, 10_000),
+  monitorPageEvents: integer('MONITOR_PAGE_EVENTS', 500, 'events that the monitor reads at once', 1, 10_000),
   monitorPayments: integer(
     'MONITOR_PAYMENTS_MAX',
     10_000,
