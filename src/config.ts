@@ -138,6 +138,32 @@ export const SETTINGS = {
   dlqReplaysPerSecond: integer('DLQ_REPLAYS_PER_SECOND', 100, 'dead letters replayed per second'),
   sampleMs: integer('METRICS_SAMPLE_MS', 5000, 'how often lag, pools and alerts are looked at'),
   invariantMs: integer('INVARIANT_CHECK_MS', 60_000, 'how often the sums of the ledger are checked'),
+  monitorEventsPerSecond: integer(
+    'MONITOR_EVENTS_PER_SECOND',
+    2000,
+    'events of the log that the monitor looks at in a second; what comes faster it catches up with later',
+    1,
+    1_000_000,
+  ),
+  monitorPauseMs: integer('MONITOR_PAUSE_MS', 500, 'pause of the monitor when it has seen all of the log'),
+  monitorPageEvents: integer('MONITOR_PAGE_EVENTS', 500, 'events that the monitor reads at once', 1, 10_000),
+  monitorPayments: integer(
+    'MONITOR_PAYMENTS_MAX',
+    10_000,
+    'payments that the monitor remembers, at least those of a page; others it reads again',
+  ),
+  monitorWallets: integer('MONITOR_WALLETS_MAX', 50_000, 'the same of wallets'),
+  monitorSamples: integer(
+    'MONITOR_SAMPLES',
+    5,
+    'payments and wallets of each page whose read models the monitor compares with their events',
+    0,
+  ),
+  monitorGraceMs: integer(
+    'MONITOR_GRACE_MS',
+    60_000,
+    'how long a saga may be past its deadline, or a read model differ, before the monitor takes it for broken',
+  ),
   maxWaitSeconds: integer('PREFER_WAIT_MAX_SECONDS', 30, 'longest wait of Prefer: wait', 0, 300),
 } as const satisfies Record<string, Setting>;
 

@@ -8,6 +8,7 @@ import { type Database, openDatabase, SERVICES_WITH_TABLES } from '#src/composit
 import { partitionJob, pruneJob } from '#src/composition/jobs.ts';
 import { createKernel, createPostgresBackend, type Kernel } from '#src/composition/kernel.ts';
 import { metricsService } from '#src/composition/metrics.ts';
+import { invariantMonitor } from '#src/composition/monitor.ts';
 import { loadExchangeRates } from '#src/composition/rates.ts';
 import {
   catalogOf,
@@ -61,7 +62,11 @@ async function start(settings: Config, log: Log, running: Running[]): Promise<Om
   const metrics = createMetrics();
   const { kernel, services } = await startServices(config, database, inputs, metrics, log, running);
   if (config.services.includes('metrics')) {
-    const service = metricsService({ config, database, kernel, services, metrics, log });
+    const definitions = serviceDefinitions(inputs);
+    const monitor = invariantMonitor({ config, sql: database.pool, kernel, definitions, log });
+    running.push({ name: 'monitor', stop: () => monitor.stop() });
+    await monitor.start();
+    const service = metricsService({ config, database, kernel, services, metrics, monitor, log });
     service.start();
     running.push({ name: 'metrics', stop: () => service.stop() });
   }

@@ -1,8 +1,9 @@
 import type { Topology } from '#kernel/bus/topology.ts';
+import { toError } from '#kernel/core/errors.ts';
 import type { RecordedEvent } from '#kernel/core/event.ts';
-import { postings } from '#services/wallets/ledger.ts';
+import { isWalletAccount, type Posting, postings } from '#services/wallets/ledger.ts';
 import { auditDelivery, type DeliveryFacts, noDeliveries } from './delivery-audit.ts';
-import type { Finding } from './finding.ts';
+import { type Finding, nameOf } from './finding.ts';
 import { auditAtRest, auditPayment, type PaymentFacts, unknownPayment } from './payment-audit.ts';
 import { auditWallet, type WalletFacts } from './wallet-audit.ts';
 
@@ -17,36 +18,58 @@ export interface Auditor {
   atRest(): readonly Finding[];
   payment(id: string): PaymentFacts | undefined;
   wallet(id: string): WalletFacts | undefined;
-  /** The balance of an account of the ledger, minor units. */
+  /** The balance of an account of the ledger that is no wallet's, minor units. */
   balance(account: string, currency: string): number;
 }
 
-/** @param topology says which events have a key in common, and hence an order */
-export function createAuditor(topology: Topology): Auditor {
-  const payments = new Map<string, PaymentFacts>();
-  const wallets = new Map<string, WalletFacts>();
-  const deliveries = new Map<string, DeliveryFacts>();
+/** Facts by id: all there are, or the latest used. */
+export interface Facts<T> {
+  get(id: string): T | undefined;
+  set(id: string, facts: T): unknown;
+  values(): Iterable<T>;
+}
+
+/** What an auditor remembers of the log. */
+export interface AuditMemory {
+  readonly payments: Facts<PaymentFacts>;
+  readonly wallets: Facts<WalletFacts>;
+  /** By process: the correlation id of its events. */
+  readonly deliveries: Facts<DeliveryFacts>;
+}
+
+/** A memory without limits. */
+export function unboundedMemory(): AuditMemory {
+  return { payments: new Map(), wallets: new Map(), deliveries: new Map() };
+}
+
+/**
+ * @param topology says which events have a key in common, and hence an order
+ * @param memory what is missing in it counts as never seen
+ */
+export function createAuditor(topology: Topology, memory: AuditMemory = unboundedMemory()): Auditor {
+  const { payments, wallets, deliveries } = memory;
   const accounts = new Map<string, number>();
   const sums = new Map<string, number>();
 
   const post = (event: RecordedEvent): readonly Finding[] => {
-    const entry = postings(event);
+    const entry = entryOf(event);
+    if (typeof entry === 'string') return [unreadable(event, entry)];
     for (const { account, currency, amountMinor } of entry) {
-      add(accounts, `${account} ${currency}`, amountMinor);
+      if (!isWalletAccount(account)) add(accounts, `${account} ${currency}`, amountMinor);
       add(sums, currency, amountMinor);
     }
     return entry.filter(({ currency }) => sums.get(currency) !== 0).map(({ currency }) => unbalanced(currency, event));
   };
 
   const unbalanced = (currency: string, event: RecordedEvent): Finding => {
-    const message = `the ledger is off by ${sums.get(currency)} minor units of ${currency} (event ${event.id}, ${event.type})`;
+    const message = `the ledger is off by ${sums.get(currency)} minor units of ${currency} (${nameOf(event)})`;
     return { invariant: 'balanced', message, eventId: event.id, subject: currency };
   };
 
   const observePayment = (event: RecordedEvent): readonly Finding[] => {
     const id = paymentOf(event);
     if (id === undefined) return [];
-    return auditPayment(entryOf(payments, id, unknownPayment), event);
+    return auditPayment(factsOf(payments, id, unknownPayment), event);
   };
 
   const observeWallet = (event: RecordedEvent): readonly Finding[] => {
@@ -57,7 +80,7 @@ export function createAuditor(topology: Topology): Auditor {
   };
 
   const observeDelivery = (event: RecordedEvent): readonly Finding[] =>
-    auditDelivery(entryOf(deliveries, event.metadata.correlationid, noDeliveries), event, topology);
+    auditDelivery(factsOf(deliveries, event.metadata.correlationid, noDeliveries), event, topology);
 
   return {
     observe: (event) => [...post(event), ...observePayment(event), ...observeWallet(event), ...observeDelivery(event)],
@@ -68,17 +91,31 @@ export function createAuditor(topology: Topology): Auditor {
   };
 }
 
+/** The postings of an event, or why there are none although it moves money. */
+function entryOf(event: RecordedEvent): readonly Posting[] | string {
+  try {
+    return postings(event);
+  } catch (cause) {
+    return toError(cause).message;
+  }
+}
+
+function unreadable(event: RecordedEvent, why: string): Finding {
+  const message = `an event cannot be booked: ${why} (${nameOf(event)})`;
+  return { invariant: 'balanced', message, eventId: event.id };
+}
+
 /** The payment that an event speaks of. */
-function paymentOf({ type, data }: RecordedEvent): string | undefined {
+export function paymentOf({ type, data }: RecordedEvent): string | undefined {
   if (data.payment_id !== undefined) return data.payment_id;
   return type.startsWith('payments.') ? data.id : undefined;
 }
 
-function entryOf<T>(map: Map<string, T>, id: string, make: (id: string) => T): T {
-  let found = map.get(id);
+function factsOf<T>(facts: Facts<T>, id: string, make: (id: string) => T): T {
+  let found = facts.get(id);
   if (found === undefined) {
     found = make(id);
-    map.set(id, found);
+    facts.set(id, found);
   }
   return found;
 }

@@ -1,20 +1,33 @@
 import type { Topology } from '#kernel/bus/topology.ts';
 import { placeOf } from '#kernel/bus/topology.ts';
 import type { RecordedEvent } from '#kernel/core/event.ts';
-import type { Finding } from './finding.ts';
+import { type Finding, nameOf } from './finding.ts';
+
+/** An event that can be a cause: its number in the order of the log, its topic, and the types of its effects so far. */
+interface Cause {
+  readonly order: number;
+  readonly topic: string;
+  readonly effects: string[];
+}
 
 /** Which messages of one key took effect, and where, in the order of the log. */
 export interface DeliveryFacts {
-  /** Events that can be a cause, by id: their number in the order of the log, and their topic. */
-  readonly causes: Map<string, { readonly order: number; readonly topic: string }>;
-  /** `cause type-of-effect`: the effects seen. */
-  readonly effects: Set<string>;
+  /** By event id, the latest last; a bounded number of them. */
+  readonly causes: Map<string, Cause>;
+  /** How many events were on the bus so far. */
+  count: number;
   /** `stream topic`: the latest cause that took effect. */
   readonly latest: Map<string, number>;
 }
 
+/**
+ * A wallet's own movements, which nothing follows from, are one process without end: so many causes are remembered. A
+ * payment with the most refunds has fewer.
+ */
+export const MAX_CAUSES = 2000;
+
 export function noDeliveries(): DeliveryFacts {
-  return { causes: new Map(), effects: new Set(), latest: new Map() };
+  return { causes: new Map(), count: 0, latest: new Map() };
 }
 
 /**
@@ -24,27 +37,34 @@ export function noDeliveries(): DeliveryFacts {
 export function auditDelivery(facts: DeliveryFacts, event: RecordedEvent, topology: Topology): readonly Finding[] {
   const findings = effectOf(facts, event);
   const place = placeOf(topology, event);
-  if (place !== undefined) facts.causes.set(event.id, { order: facts.causes.size, topic: place.topic });
+  if (place !== undefined) remember(facts, event.id, place.topic);
   return findings;
 }
 
-function effectOf({ causes, effects, latest }: DeliveryFacts, event: RecordedEvent): readonly Finding[] {
+function remember(facts: DeliveryFacts, id: string, topic: string): void {
+  const { causes } = facts;
+  causes.set(id, { order: facts.count, topic, effects: [] });
+  facts.count += 1;
+  if (causes.size > MAX_CAUSES) causes.delete(causes.keys().next().value!);
+}
+
+function effectOf({ causes, latest }: DeliveryFacts, event: RecordedEvent): readonly Finding[] {
   const causeId = event.metadata.causationid;
   const cause = causeId === undefined ? undefined : causes.get(causeId);
   if (cause === undefined) return [];
   const subject = event.metadata.correlationid;
   const findings: Finding[] = [];
-  const effect = `${causeId} ${event.type}`;
-  if (effects.has(effect)) {
-    const message = `event ${causeId} led to ${event.type} twice: it was handled twice (event ${event.id})`;
+  if (cause.effects.includes(event.type)) {
+    const message = `event ${causeId} led to ${event.type} twice: it was handled twice (${nameOf(event)})`;
     findings.push({ invariant: 'handled_once', message, eventId: event.id, subject });
+  } else {
+    cause.effects.push(event.type);
   }
-  effects.add(effect);
   // Streams of one commit stand in the log in the order of their names, whatever was decided first.
   const reader = `${event.aggregateType} ${event.aggregateId} ${cause.topic}`;
   const before = latest.get(reader) ?? -1;
   if (cause.order < before) {
-    const message = `${event.aggregateType} handled event ${causeId} after a later one of the same key and topic (event ${event.id})`;
+    const message = `${event.aggregateType} handled event ${causeId} after a later one of the same key and topic (${nameOf(event)})`;
     findings.push({ invariant: 'in_order', message, eventId: event.id, subject });
   }
   latest.set(reader, Math.max(before, cause.order));

@@ -1,3 +1,5 @@
+import type { RecordedEvent } from '#kernel/core/event.ts';
+
 /** Every invariant of the platform: what it is called, and what it says. */
 export const INVARIANTS = {
   balanced: 'the postings sum to zero in every currency',
@@ -24,4 +26,9 @@ export interface Finding {
   readonly eventId?: string;
   /** The payment, wallet or account concerned. */
   readonly subject?: string;
+}
+
+/** How a finding names an event: `event 0190…, wallet.debited at wallet/5f3a…@7`. */
+export function nameOf({ id, type, aggregateType, aggregateId, streamPosition }: RecordedEvent): string {
+  return `event ${id}, ${type} at ${aggregateType}/${aggregateId}@${streamPosition}`;
 }

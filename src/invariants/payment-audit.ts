@@ -1,5 +1,5 @@
 import type { RecordedEvent } from '#kernel/core/event.ts';
-import type { Finding, InvariantName } from './finding.ts';
+import { type Finding, type InvariantName, nameOf } from './finding.ts';
 
 /** What is known of one payment from all streams that speak of it. Amounts in minor units. */
 export interface PaymentFacts {
@@ -53,7 +53,7 @@ function owedMinor({ final, amountMinor, refundedMinor }: PaymentFacts): number 
 export function auditPayment(facts: PaymentFacts, event: RecordedEvent): readonly Finding[] {
   const findings: Finding[] = [];
   const broken = (invariant: InvariantName, what: string): void => {
-    const message = `payment ${facts.id}: ${what} (event ${event.id}, ${event.type})`;
+    const message = `payment ${facts.id}: ${what} (${nameOf(event)})`;
     findings.push({ invariant, message, eventId: event.id, subject: facts.id });
   };
   take(facts, event, broken);
@@ -122,6 +122,7 @@ function finish(facts: PaymentFacts, status: NonNullable<PaymentFacts['final']>,
 }
 
 function taken(facts: PaymentFacts, amountMinor: number, broken: Report): void {
+  if (!facts.created) broken('taken_once', 'taken, and it was never created');
   facts.takings += 1;
   facts.takenMinor += amountMinor;
   if (facts.takings > 1) broken('taken_once', `taken ${facts.takings} times`);
@@ -142,6 +143,11 @@ function refunded(facts: PaymentFacts, { data }: RecordedEvent, broken: Report):
     broken('refunds_within', `refund ${data.refund_id} was reported and not made`);
   if (facts.refundedMinor !== data.refunded_minor)
     broken('refunds_within', `${data.refunded_minor} stated as refunded instead of ${facts.refundedMinor}`);
+}
+
+/** Whether the payment has ended otherwise than its money: right only while that is on its way. */
+export function isUnsettled(facts: PaymentFacts): boolean {
+  return facts.final !== null && facts.pendingMinor === 0 && keptMinor(facts) !== owedMinor(facts);
 }
 
 /** What is wrong with a payment that nothing more is expected of. */

@@ -1,5 +1,5 @@
 import type { RecordedEvent } from '#kernel/core/event.ts';
-import type { Finding } from './finding.ts';
+import { type Finding, nameOf } from './finding.ts';
 
 /** What is known of one wallet, in minor units. */
 export interface WalletFacts {
@@ -37,6 +37,6 @@ export function auditWallet(
 }
 
 function broken(event: RecordedEvent, what: string): Finding {
-  const message = `wallet ${event.aggregateId}: ${what} (event ${event.id}, ${event.type})`;
+  const message = `wallet ${event.aggregateId}: ${what} (${nameOf(event)})`;
   return { invariant: 'within_limit', message, eventId: event.id, subject: event.aggregateId };
 }

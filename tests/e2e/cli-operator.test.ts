@@ -233,6 +233,31 @@ describe('an operator on the command line', () => {
     assert.match(await caudal('verify'), /^OK: /);
   });
 
+  test('sees what the monitor found, and settles it', async () => {
+    assert.match(await caudal('verify', '--findings'), /^No findings are open\./);
+    await platform.query(
+      `INSERT INTO metrics.findings (invariant, subject, message, event_id) VALUES
+        ('taken_once', 'p1', 'payment p1: taken 2 times', 'e1'), ('balanced', 'USD', 'off by 1', NULL)`,
+    );
+    const { code, stdout } = await runProgram(['verify', '--findings', '--json'], env);
+    assert.equal(code, 1);
+    const [first, second] = JSON.parse(stdout);
+    assert.equal(first.message, 'payment p1: taken 2 times');
+    await until('the alert is shown', async () => {
+      const { text } = await api.get('/metrics');
+      return /^caudal_alert\{name="broken_invariant"\} 1$/m.test(text);
+    });
+    assert.equal(await caudal('verify', '--settle', String(first.id)), '1 settled\n');
+    const again = await runProgram(['verify', '--settle', String(first.id)], env);
+    assert.deepEqual([again.code, again.stderr.includes(`no finding ${first.id} is open`)], [1, true]);
+    assert.match(
+      (await runProgram(['verify', '--findings'], env)).stdout,
+      new RegExp(`${second.id} .+ balanced +off by 1`),
+    );
+    assert.equal(await caudal('verify', '--settle', 'all'), '1 settled\n');
+    assert.equal((await runProgram(['verify', '--settle', 'x'], env)).code, 2);
+  });
+
   test('is told which event was changed, removed or inserted by SQL', async () => {
     for (let i = 0; i < 4; i++) await pay(api, {});
     // Not neighbours: what stands after a removed event has lost what it was linked to.

@@ -27,6 +27,8 @@ export interface Response {
 export interface InjectedApi {
   readonly kernel: Kernel;
   readonly context: ApiContext;
+  readonly config: Config;
+  readonly definitions: ReturnType<typeof serviceDefinitions>;
   /** The same services with another context: to see what the API makes of a part that fails. */
   withContext(changes: Partial<ApiContext>): Promise<Pick<InjectedApi, 'send' | 'get' | 'post'>>;
   send(options: InjectOptions): Promise<Response>;
@@ -69,7 +71,7 @@ export async function startInjectedApi(settings: Partial<Config> = {}): Promise<
     inputs.provider.close();
     await database.close();
   };
-  return { kernel, context, withContext: build, close, ...(await build({})) };
+  return { kernel, context, config, definitions, withContext: build, close, ...(await build({})) };
 }
 
 function caller(app: FastifyInstance): Pick<InjectedApi, 'send' | 'get' | 'post'> {

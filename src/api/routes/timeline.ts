@@ -11,9 +11,9 @@ import { PAYMENT } from '#services/payments/contract.ts';
 import type { PaymentEvent, PaymentSettings } from '#services/payments/payment.decider.ts';
 import { evolveProgress, NO_PROGRESS, type SagaProgress } from '#services/payments/saga.ts';
 import { postings } from '#services/wallets/ledger.ts';
+import { eventsOfPayment } from '#src/payment-events.ts';
 import type { ApiContext } from '../context.ts';
 import { operatorIn } from '../operator.ts';
-import { eventsOfPayment } from '../timeline-events.ts';
 
 const entrySchema = Type.Object({
   at: Type.String(),

@@ -1,14 +1,18 @@
 import { Command } from 'commander';
 import { toError, UnavailableError } from '#kernel/core/errors.ts';
 import { formatAmount } from '#kernel/core/money.ts';
+import { toTimestamp } from '#kernel/core/timestamp.ts';
 import { type StoreFinding, verifyStore } from '#kernel/event-store/postgres/verify.ts';
 import { checkReadModel } from '#kernel/projections/check.ts';
+import { openFindings, settleFindings } from '#services/metrics/queries.ts';
 import { trialBalance } from '#services/wallets/queries.ts';
+import type { Finding as InvariantFinding } from '#src/invariants/finding.ts';
 import { topologyOf } from '#src/topologies.ts';
-import { foundSomethingWrong } from '../failure.ts';
+import { CliError, foundSomethingWrong } from '../failure.ts';
 import { compareWithGateway } from '../gateway-record.ts';
-import { withExample, withJson } from '../options.ts';
-import { paint, printJson } from '../output.ts';
+import { auditLog } from '../log-audit.ts';
+import { wholeNumber, withExample, withJson } from '../options.ts';
+import { paint, printJson, printTable } from '../output.ts';
 import { createProgress } from '../progress.ts';
 import { type KnownReadModel, readModels } from '../read-models.ts';
 import { type OpenStore, withStore } from '../store.ts';
@@ -17,22 +21,77 @@ import { type OpenStore, withStore } from '../store.ts';
 const WORK_LISTS: ReadonlySet<string> = new Set(['gateway.operations']);
 
 /** Something that is not as it must be. */
-type Finding = StoreFinding | { readonly kind: 'read-model' | 'ledger' | 'gateway'; readonly message: string };
+type Finding =
+  | StoreFinding
+  | ({ readonly kind: 'invariant' } & InvariantFinding)
+  | { readonly kind: 'read-model' | 'ledger' | 'gateway'; readonly message: string };
+
+interface Options {
+  readonly json?: boolean;
+  readonly gateway?: string;
+  readonly findings?: boolean;
+  readonly settle?: number | 'all';
+}
 
 export function createCommand(): Command {
   const verify = new Command('verify').addHelpText(
     'after',
-    '\nIt recomputes the hash chain over every event, folds every read model from the log and compares, and adds up the ledger.\nPayments go on meanwhile. What to do about what it finds: docs/runbooks/verify-found-something.md',
+    `
+It recomputes the hash chain over every event, shows every event to the auditor of the invariants (one final status and
+one taking of each payment, refunds within it, every balance within its limit, every message handled once and in order),
+folds every read model from the log and compares, and adds up the ledger. Payments go on meanwhile. What to do about what
+it finds: docs/runbooks/verify-found-something.md; about what the monitor found: docs/runbooks/broken-invariant.md`,
   );
   verify.option('--gateway <url>', "compare with the gateway simulator's own record of charges, too");
-  return withExample(withJson(verify), 'verify --gateway http://127.0.0.1:8090').action(runVerify);
+  verify.option('--findings', 'only list what the monitor found and nobody has settled');
+  verify.option(
+    '--settle <id>',
+    'settle a finding of the monitor that was seen to, or "all": its alert ends',
+    findingId,
+  );
+  return withExample(withJson(verify), 'verify --gateway http://127.0.0.1:8090').action(run);
 }
 
-async function runVerify({ json, gateway }: { json?: boolean; gateway?: string }): Promise<void> {
+function run(options: Options): Promise<void> {
+  if (options.settle !== undefined) return settle(options.settle, options.json);
+  return options.findings ? listFindings(options.json) : runVerify(options);
+}
+
+async function listFindings(json: boolean | undefined): Promise<void> {
+  const findings = await withStore(({ database }) => openFindings(database.pool));
+  if (findings.length > 0) foundSomethingWrong();
+  if (json) printJson(findings);
+  else
+    printTable(
+      findings,
+      [
+        { title: 'ID', value: (finding) => finding.id, align: 'right' },
+        { title: 'FOUND', value: (finding) => toTimestamp(finding.found_at) },
+        { title: 'INVARIANT', value: (finding) => finding.invariant },
+        { title: 'MESSAGE', value: (finding) => finding.message },
+      ],
+      'No findings are open.',
+    );
+}
+
+function findingId(text: string): number | 'all' {
+  return text === 'all' ? text : wholeNumber(1)(text);
+}
+
+async function settle(given: number | 'all', json: boolean | undefined): Promise<void> {
+  const id = given === 'all' ? undefined : given;
+  const settled = await withStore(({ database }) => settleFindings(database.pool, id));
+  if (settled === 0 && id !== undefined) throw new CliError(`no finding ${id} is open: see caudal verify --findings`);
+  if (json) printJson({ settled });
+  else console.log(`${settled} settled`);
+}
+
+async function runVerify({ json, gateway }: Options): Promise<void> {
   const { events, findings } = await withStore(async (store) => {
     const log = await checkLog(store);
     const findings: readonly Finding[] = [
       ...log.findings,
+      ...(await checkInvariants(store)),
       ...(await checkReadModels(store, log.events)),
       ...(await checkLedger(store)),
       ...(gateway === undefined ? [] : await checkGateway(store, gateway)),
@@ -41,8 +100,14 @@ async function runVerify({ json, gateway }: { json?: boolean; gateway?: string }
   });
   if (findings.length > 0) foundSomethingWrong();
   if (json) printJson({ ok: findings.length === 0, events, findings });
-  else if (findings.length === 0) console.log(`OK: ${events} events, every read model and the ledger`);
+  else if (findings.length === 0) console.log(`OK: ${events} events, every invariant, every read model and the ledger`);
   else for (const { kind, message } of findings) console.log(`${paint('red', kind)}: ${message}`);
+}
+
+async function checkInvariants({ database, config }: OpenStore): Promise<readonly Finding[]> {
+  const progress = createProgress('Checking the invariants', 0, 'events');
+  const findings = await auditLog(database.pool, config, progress.update).finally(progress.stop);
+  return findings.map((finding) => ({ kind: 'invariant', ...finding }));
 }
 
 async function checkLog({ database }: OpenStore): Promise<{ events: number; findings: readonly StoreFinding[] }> {

@@ -71,7 +71,7 @@ export interface Consumer {
 }
 
 interface Ports {
-  readonly store: Store;
+  readonly store: Pick<Store, 'readLog' | 'head'>;
   readonly groups: GroupStore;
   readonly tail: Tail;
   readonly topology: Topology;

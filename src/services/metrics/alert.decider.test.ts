@@ -42,7 +42,7 @@ test('each limit has its alert', () => {
     breakersOpen: { simulator: 0.5 },
     deadLetters: 1,
     stuckSagas: 2,
-    brokenInvariants: ['the ledger is off by 1 USD'],
+    brokenInvariants: [{ invariant: 'balanced', count: 1, message: 'the ledger is off by 1 USD' }],
   };
   assert.deepEqual(
     alertsFor(bad).map(({ name }) => name),
@@ -65,4 +65,16 @@ test('a message names the bottleneck', () => {
   assert.match(alertsFor({ ...slow, pool: 0.85 })[0]!.message, /DATABASE_POOL_SIZE/);
   assert.match(alertsFor(slow)[0]!.message, /queries and commits/);
   assert.match(alertsFor({ ...CALM, lag: { fraud: 5000, wallets: 2000 } })[0]!.message, /fraud is 5000 events behind/);
+});
+
+test('a broken invariant is told of by its first offence, and how many there are', () => {
+  const first = { invariant: 'taken_once', count: 2, message: 'payment p: taken 2 times (event e, wallet.debited)' };
+  const [one] = alertsFor({ ...CALM, brokenInvariants: [{ ...first, count: 1 }] });
+  assert.match(
+    one!.message,
+    /^taken_once: payment p: taken 2 times \(event e, wallet\.debited\): stop taking payments/,
+  );
+  const other = { invariant: 'balanced', count: 1, message: 'the ledger is off' };
+  const [more] = alertsFor({ ...CALM, brokenInvariants: [first, other] });
+  assert.match(more!.message, /^taken_once: payment p.+\), and 2 more: stop.+docs\/runbooks\/broken-invariant\.md$/);
 });

@@ -1,3 +1,12 @@
+/** An invariant that does not hold. */
+export interface BrokenInvariant {
+  readonly invariant: string;
+  /** In how many places. */
+  readonly count: number;
+  /** The first of them: what is wrong and where, in words. */
+  readonly message: string;
+}
+
 /** What the process measured of itself over the last interval. */
 export interface Sample {
   /** Milliseconds; `count` requests. */
@@ -12,8 +21,8 @@ export interface Sample {
   readonly breakersOpen: Readonly<Record<string, number>>;
   readonly deadLetters: number;
   readonly stuckSagas: number;
-  /** What must always hold and does not, in words. */
-  readonly brokenInvariants: readonly string[];
+  /** What must always hold and does not, the first found first. */
+  readonly brokenInvariants: readonly BrokenInvariant[];
 }
 
 export type Severity = 'warning' | 'critical';
@@ -116,12 +125,17 @@ function operatorAlerts({ deadLetters, stuckSagas, brokenInvariants }: Sample): 
   const alerts: Alert[] = [];
   if (deadLetters > 0) alerts.push(warning('dead_letters', `${deadLetters} dead letters are open: caudal dlq list`));
   if (stuckSagas > 0) alerts.push(warning('stuck_sagas', `${stuckSagas} sagas are stuck: caudal sagas list --stuck`));
-  if (brokenInvariants.length > 0) {
-    alerts.push(
-      critical('broken_invariant', `${brokenInvariants.join('; ')}: stop taking payments and run caudal verify`),
-    );
-  }
+  if (brokenInvariants.length > 0) alerts.push(invariantAlert(brokenInvariants));
   return alerts;
+}
+
+/** Names the first offence; the others are often what followed from it. */
+function invariantAlert(broken: readonly BrokenInvariant[]): Alert {
+  const [{ invariant, message }] = broken as [BrokenInvariant];
+  const others = broken.reduce((sum, { count }) => sum + count, 0) - 1;
+  const more = others === 0 ? '' : `, and ${others} more`;
+  const advice = 'stop taking payments and run caudal verify; then docs/runbooks/broken-invariant.md';
+  return critical('broken_invariant', `${invariant}: ${message}${more}: ${advice}`);
 }
 
 function largest(values: Readonly<Record<string, number>>): readonly [name: string, value: number] {

@@ -5,12 +5,14 @@ import type { Percentiles } from '#kernel/observability/latency-window.ts';
 import type { Processor } from '#kernel/processor/processor.ts';
 import type { Follower } from '#kernel/projections/follower.ts';
 import type { BreakerMetrics } from '#kernel/resilience/circuit-breaker.ts';
-import type { Sample } from './alert.decider.ts';
+import type { BrokenInvariant, Sample } from './alert.decider.ts';
 
 /** Where the numbers of this process come from. */
 export interface MetricSources {
   readonly processors: readonly Pick<Processor, 'service' | 'status' | 'lag'>[];
   readonly followers: readonly Pick<Follower, 'name' | 'lag' | 'lastDelayMs'>[];
+  /** Events that the monitor has not looked at: it takes its time, so no alert comes of it. */
+  readonly monitorLag: () => Promise<number>;
   readonly requestLatencies: () => Percentiles;
   readonly pool: () => {
     readonly total: number;
@@ -24,8 +26,12 @@ export interface MetricSources {
     readonly { readonly dlq_topic: string; readonly open: number; readonly retrying: number }[]
   >;
   readonly stuckSagas: () => Promise<number>;
-  /** What must always hold and does not, in words. */
-  readonly brokenInvariants: () => Promise<readonly string[]>;
+  /** What the monitor has found and nobody has seen to: few rows, asked for at each look. */
+  readonly openFindings: () => Promise<readonly BrokenInvariant[]>;
+  /** What else must always hold and does not: asked for at longer intervals. */
+  readonly brokenSums: () => Promise<readonly BrokenInvariant[]>;
+  /** The names of all invariants. */
+  readonly invariants: readonly string[];
 }
 
 /** Looks at the process, and shows what it sees as metrics. */
@@ -44,8 +50,8 @@ const BREAKER_STATES = { closed: 0, half_open: 1, open: 2 } as const;
 const MICROSECONDS = 1000;
 
 export function createSampler(invariantMs: number, { registry, sources, clock }: Ports): Sampler {
-  const meters = createMeters(registry);
-  let broken: readonly string[] = [];
+  const meters = createMeters(registry, sources.invariants);
+  let brokenSums: readonly BrokenInvariant[] = [];
   let checkedAt = Number.NEGATIVE_INFINITY;
   let cpuBefore = process.cpuUsage();
   let loopBefore = performance.eventLoopUtilization();
@@ -75,15 +81,19 @@ export function createSampler(invariantMs: number, { registry, sources, clock }:
       ...sources.followers.map(({ name, lag }) => ({ name, lag })),
     ];
     const entries = await Promise.all(consumers.map(async ({ name, lag }) => [name, await lag()] as const));
-    meters.lags(entries);
+    meters.lags([...entries, ['monitor', await sources.monitorLag()]]);
     return Object.fromEntries(entries);
   };
 
-  const checkInvariants = async (): Promise<void> => {
-    if (clock.now() - checkedAt < invariantMs) return;
-    broken = await sources.brokenInvariants();
-    checkedAt = clock.now();
-    meters.invariants(broken.length);
+  const checkInvariants = async (): Promise<readonly BrokenInvariant[]> => {
+    const found = await sources.openFindings();
+    if (clock.now() - checkedAt >= invariantMs) {
+      brokenSums = await sources.brokenSums();
+      checkedAt = clock.now();
+    }
+    const broken = [...found, ...brokenSums];
+    meters.invariants(broken);
+    return broken;
   };
 
   return {
@@ -101,7 +111,7 @@ export function createSampler(invariantMs: number, { registry, sources, clock }:
         memory: process.memoryUsage.rss() / (process.constrainedMemory() || totalmem()),
         breakersOpen: breakersOpen(elapsedMs),
       };
-      const [lag, failures, stuckSagas] = await Promise.all([
+      const [lag, failures, stuckSagas, broken] = await Promise.all([
         lags(),
         sources.failures(),
         sources.stuckSagas(),
@@ -116,7 +126,7 @@ export function createSampler(invariantMs: number, { registry, sources, clock }:
 }
 
 /** The instruments that a look sets. */
-function createMeters(registry: Registry) {
+function createMeters(registry: Registry, invariants: readonly string[]) {
   const registers = [registry];
   const gauge = (name: string, help: string, labelNames: readonly string[] = []) =>
     new Gauge({ name, help, labelNames, registers });
@@ -131,7 +141,7 @@ function createMeters(registry: Registry) {
   const deadLetters = gauge('caudal_dead_letters', 'open dead letters', ['topic']);
   const retrying = gauge('caudal_messages_retrying', 'messages that wait for another attempt', ['topic']);
   const stuck = gauge('caudal_stuck_sagas', 'sagas past a deadline, or that try a step again');
-  const broken = gauge('caudal_broken_invariants', 'what must always hold and does not');
+  const broken = gauge('caudal_broken_invariants', 'where what must always hold does not', ['invariant']);
   const hits = growing(registry, 'caudal_state_cache_hits_total', 'states of streams found in memory', 'service');
   const misses = growing(registry, 'caudal_state_cache_misses_total', 'states of streams that were loaded', 'service');
   const opened = growing(registry, 'caudal_breaker_opened_total', 'how often the circuit opened', 'name');
@@ -178,7 +188,10 @@ function createMeters(registry: Registry) {
       }
     },
     stuckSagas: (n: number) => stuck.set(n),
-    invariants: (n: number) => broken.set(n),
+    invariants: (found: readonly BrokenInvariant[]) => {
+      for (const invariant of invariants) broken.set({ invariant }, 0);
+      for (const { invariant, count } of found) broken.inc({ invariant }, count);
+    },
   };
 }
 

@@ -319,3 +319,38 @@ function toLine({ id, type, streamPosition, time, data }: RecordedEvent): Statem
     recordedAt: time,
   };
 }
+
+/** A wallet at a moment of its stream, by its events. Amounts in minor units. */
+export interface PastWallet {
+  readonly walletId: string;
+  readonly balanceMinor: number;
+  readonly limitMinor: number;
+  /** The stream position of the last event that says so. */
+  readonly position: number;
+}
+
+/**
+ * Wallets just before an event of theirs, from the events alone; those that were not opened before it are left out. Two
+ * looks into the index of streams for each, in one statement.
+ * @param moments the stream positions of the events
+ */
+export async function walletsBefore(
+  sql: Sql,
+  moments: readonly { readonly id: string; readonly before: number }[],
+): Promise<readonly PastWallet[]> {
+  const rows = await sql.query<{ id: string; limit_minor: number; balance_minor: number; position: number }>(
+    `SELECT s.id, opened.limit_minor, coalesce(last.balance_minor, '0') AS balance_minor,
+        coalesce(last.stream_position, opened.stream_position) AS position
+      FROM unnest($1::uuid[], $2::bigint[]) AS s(id, before)
+      CROSS JOIN LATERAL (SELECT event_data->'overdraft_limit_minor' AS limit_minor, stream_position FROM events
+        WHERE aggregate_id = s.id AND aggregate_type = '${WALLET}' AND stream_position < s.before
+          AND event_type = 'wallet.opened' ORDER BY stream_position LIMIT 1) opened
+      LEFT JOIN LATERAL (SELECT event_data->'new_balance_minor' AS balance_minor, stream_position FROM events
+        WHERE aggregate_id = s.id AND aggregate_type = '${WALLET}' AND stream_position < s.before
+          AND event_type IN ('wallet.debited', 'wallet.credited') ORDER BY stream_position DESC LIMIT 1) last ON true`,
+    [moments.map(({ id }) => id), moments.map(({ before }) => before)],
+  );
+  return rows.map(({ id, limit_minor, balance_minor, position }) => {
+    return { walletId: id, balanceMinor: balance_minor, limitMinor: limit_minor, position };
+  });
+}

@@ -8,12 +8,15 @@ import { until } from '../../support/until.ts';
 const CALM: MetricSources = {
   processors: [],
   followers: [],
+  monitorLag: async () => 12,
   requestLatencies: () => ({ count: 0, p95: 0, p99: 0 }),
   pool: () => ({ total: 1, idle: 1, waiting: 0, max: 10 }),
   breakers: () => [{ name: 'simulator', state: 'open', opened: 2, rejected: 7, openMs: 0 }],
   failures: async () => [{ dlq_topic: 'payments.dlq', open: 3, retrying: 1 }],
   stuckSagas: async () => 4,
-  brokenInvariants: async () => ['the ledger is off by 1.00 USD'],
+  openFindings: async () => [{ invariant: 'taken_once', count: 2, message: 'payment p: taken 2 times' }],
+  brokenSums: async () => [{ invariant: 'balanced', count: 1, message: 'the ledger is off by 1.00 USD' }],
+  invariants: ['balanced', 'taken_once', 'chain_whole'],
 };
 
 describe('metrics', () => {
@@ -62,8 +65,14 @@ describe('metrics', () => {
     await until('it was looked at', () => service.alerts.length > 0);
     assert.equal(await metric('caudal_dead_letters{topic="payments.dlq"}'), 3);
     assert.equal(await metric('caudal_stuck_sagas'), 4);
+    assert.equal(await metric('caudal_consumer_lag{consumer="monitor"}'), 12);
     assert.equal(await metric('caudal_breaker_state{name="simulator"}'), 2);
-    assert.equal(await metric('caudal_broken_invariants'), 1);
+    for (const [invariant, n] of [
+      ['balanced', 1],
+      ['taken_once', 2],
+      ['chain_whole', 0],
+    ])
+      assert.equal(await metric(`caudal_broken_invariants{invariant="${invariant}"}`), n);
     assert.ok((await metric('process_resident_memory_bytes')) > 0);
     assert.ok((await metric('process_cpu_seconds_total')) > 0);
   });

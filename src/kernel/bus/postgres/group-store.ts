@@ -136,6 +136,15 @@ async function readProgress(sql: Sql, consumer: string, member: string): Promise
   return rows[0].progress;
 }
 
+/** Whether any member of the consumer has said within the lease that it lives. */
+export async function hasLiveMember(sql: Sql, consumer: string, leaseMs: number): Promise<boolean> {
+  const rows = await sql.query(
+    `SELECT 1 FROM bus_members WHERE consumer = $1 AND heartbeat_at >= now() - $2 * interval '1 millisecond' LIMIT 1`,
+    [consumer, leaseMs],
+  );
+  return rows.length > 0;
+}
+
 /** Partitions as two array parameters: topics and numbers. */
 export function refArrays(partitions: readonly PartitionRef[]): [Buffer, Buffer] {
   return [

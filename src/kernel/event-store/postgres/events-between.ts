@@ -22,7 +22,7 @@ interface ChainReader {
 const WINDOW = 2000;
 
 /**
- * The events of some types after `from` and up to `to`, both included in what is committed, in the order of sequence
+ * The events of some types, or of all, after `from` and up to `to`, both included in what is committed, in the order of sequence
  * numbers: each chain is read once, by windows, and the chains are merged. For long ways through the log: `readLog`
  * reads every chain for each page.
  * @param size events in one stretch
@@ -31,7 +31,7 @@ export async function* eventsBetween(
   sql: Sql,
   from: LogPosition,
   to: LogPosition,
-  types: readonly string[],
+  types: readonly string[] | undefined,
   size: number,
 ): AsyncGenerator<LogStretch> {
   const readers = Object.entries(to)
@@ -56,13 +56,13 @@ export async function* eventsBetween(
 }
 
 /** Reads on until there is an event to hand on, or the chain's end is reached. */
-async function refill(sql: Sql, reader: ChainReader, types: readonly string[]): Promise<void> {
+async function refill(sql: Sql, reader: ChainReader, types: readonly string[] | undefined): Promise<void> {
   while (reader.taken === reader.buffer.length && reader.position < reader.end) {
     const until = Math.min(reader.end, reader.position + WINDOW);
     const rows = await sql.query<EventRow>(
       `SELECT ${EVENT_COLUMNS} FROM events e WHERE e.chain = $1 AND e.chain_position > $2 AND e.chain_position <= $3
-        AND e.event_type = ANY($4) ORDER BY e.chain_position`,
-      [reader.chain, reader.position, until, types],
+        AND ($4::text[] IS NULL OR e.event_type = ANY($4)) ORDER BY e.chain_position`,
+      [reader.chain, reader.position, until, types ?? null],
     );
     reader.buffer = rows.map(toEvent);
     reader.taken = 0;

@@ -1,0 +1,174 @@
+import { createConsumer } from '#kernel/bus/consumer.ts';
+import { createTail, type Tail } from '#kernel/bus/tail.ts';
+import type { Topology } from '#kernel/bus/topology.ts';
+import { RequestError } from '#kernel/core/errors.ts';
+import type { RecordedEvent } from '#kernel/core/event.ts';
+import { isUuid } from '#kernel/core/ids.ts';
+import { createSealedLog } from '#kernel/event-store/postgres/sealed-log.ts';
+import type { Store } from '#kernel/event-store/store.ts';
+import type { Log } from '#kernel/observability/log.ts';
+import type { Sql } from '#kernel/postgres/sql.ts';
+import { readCoverage, readUnhandled } from '#kernel/projections/postgres/coverage.ts';
+import { keepFindings } from '#services/metrics/queries.ts';
+import { PAYMENT } from '#services/payments/contract.ts';
+import { LEDGER_EVENTS } from '#services/wallets/ledger.ts';
+import { walletsBefore } from '#services/wallets/queries.ts';
+import type { Config } from '#src/config.ts';
+import { type Auditor, createAuditor } from '#src/invariants/auditor.ts';
+import { createBalanceCheck } from '#src/invariants/balances.ts';
+import type { Finding } from '#src/invariants/finding.ts';
+import { createBoundedMemory, type MemoryLimits, type Past } from '#src/invariants/memory.ts';
+import { type Check, createMonitor, type Monitor } from '#src/invariants/monitor.ts';
+import { createOwnerCheck } from '#src/invariants/owners.ts';
+import { createSampleCheck } from '#src/invariants/samples.ts';
+import { createSettlementCheck, type Handled } from '#src/invariants/settlement.ts';
+import { eventsOfPayment } from '#src/payment-events.ts';
+import { createJob } from './jobs.ts';
+import type { Kernel } from './kernel.ts';
+import type { serviceDefinitions } from './services.ts';
+
+interface Parts {
+  readonly config: Config;
+  readonly sql: Sql;
+  readonly kernel: Kernel;
+  readonly definitions: ReturnType<typeof serviceDefinitions>;
+  readonly log: Log;
+}
+
+/** The monitor of the invariants, as a part of a process: one of them in the whole system looks, the others stand by. */
+export interface InvariantMonitor {
+  start(): Promise<void>;
+  stop(): Promise<void>;
+  /** Events that it has not looked at. */
+  lag(): Promise<number>;
+}
+
+/** Payments whose money is not where it belongs that are read again after a page. */
+const MAX_SETTLEMENT_LOOKS = 20;
+/** The consumer by which the payments service follows the others. */
+export const PAYMENTS = 'payments';
+/** Looks for sagas that nobody drives come so often within the grace. */
+const OWNER_LOOKS = 4;
+
+export function invariantMonitor(parts: Parts): InvariantMonitor {
+  const { config, sql, kernel, log } = parts;
+  const { clock } = kernel.backend;
+  // What this process commits is read back from the log like everything else: what was stored is what counts.
+  const tail = createTail();
+  const past = pastOf(kernel.backend.store, sql);
+  const monitor = monitorOf(parts, tail, past);
+  let endBeats: () => void = () => undefined;
+  const pass = (): Promise<void> => {
+    tail.wake();
+    return monitor.pass();
+  };
+  const job = createJob('monitor', config.monitorPauseMs, pass, log, clock);
+
+  return {
+    start: async () => {
+      await monitor.start();
+      endBeats = clock.every(config.heartbeatMs, () => {
+        monitor.heartbeat().catch((error: Error) => log.warn({ service: 'monitor', error }, 'heartbeat failed'));
+      });
+      job.start();
+    },
+    stop: async () => {
+      endBeats();
+      monitor.giveUp();
+      await job.stop();
+      await monitor
+        .stop()
+        .catch((error: Error) => log.warn({ service: 'monitor', error }, 'could not leave the consumer group'));
+    },
+    lag: () => monitor.lag(),
+  };
+}
+
+function monitorOf(parts: Parts, tail: Tail, past: Past): Monitor {
+  const { config, sql, kernel, log } = parts;
+  const { topology, backend } = kernel;
+  const { store, groups, clock } = backend;
+  const sealed = createSealedLog(sql);
+  const memory = createBoundedMemory(topology, memoryLimits(config, config.monitorPageEvents), past);
+  const member = { name: 'monitor', member: config.instance, types: [], exclusive: true, leaseMs: config.leaseMs };
+  const consumer = createConsumer(
+    // The next page is read when the one before has been looked at.
+    { ...member, maxInbox: 1, fetchSize: config.monitorPageEvents },
+    { store: { readLog: sealed.readLog, head: store.head }, groups, tail, topology },
+  );
+  const auditor = createAuditor(topology, memory);
+  const settings = { eventsPerSecond: config.monitorEventsPerSecond, pageEvents: config.monitorPageEvents };
+  return createMonitor(settings, {
+    store,
+    consumer,
+    memory,
+    auditor,
+    checkSeal: sealed.check,
+    checks: checksOf(parts, auditor, past),
+    keep: (findings) => keep(sql, findings, log),
+    clock,
+  });
+}
+
+function checksOf({ config, sql, kernel, definitions }: Parts, auditor: Auditor, past: Past): readonly Check[] {
+  const { store, clock, random, dueSagas } = kernel.backend;
+  const { monitorGraceMs: graceMs, monitorSamples: perPage } = config;
+  const lastEvent = (id: string) => lastEventOf(store, id);
+  const payments = { aggregate: PAYMENT, projections: definitions.get('payments')!.projections };
+  return [
+    createOwnerCheck({ graceMs, everyMs: graceMs / OWNER_LOOKS }, { dueSagas, lastEvent, clock }),
+    createSampleCheck(payments, { perPage, graceMs }, { store, clock, random }),
+    createBalanceCheck(perPage, { store, random }),
+    createSettlementCheck(
+      { graceMs, maxLooks: MAX_SETTLEMENT_LOOKS },
+      { auditor, past, handled: () => handledByPayments(sql, kernel.topology), clock },
+    ),
+  ];
+}
+
+/** What an auditor may remember that is shown pages of so many events. */
+export function memoryLimits({ monitorPayments, monitorWallets }: Config, pageEvents: number): MemoryLimits {
+  return { maxPayments: Math.max(monitorPayments, pageEvents), maxWallets: Math.max(monitorWallets, pageEvents) };
+}
+
+/** The last event of a payment's own stream. */
+export async function lastEventOf(
+  store: Pick<Store, 'readStream'>,
+  paymentId: string,
+): Promise<RecordedEvent | undefined> {
+  const [event] = await store.readStream({ type: PAYMENT, id: paymentId }, { limit: 1, backwards: true });
+  return event;
+}
+
+/** The past as the streams tell it. */
+export function pastOf(store: Pick<Store, 'readStream' | 'loadStreams'>, sql: Sql): Past {
+  return {
+    paymentEvents: async (id) => {
+      if (!isUuid(id)) return [];
+      try {
+        return await eventsOfPayment(store, id);
+      } catch (cause) {
+        if (cause instanceof RequestError) return [];
+        throw cause;
+      }
+    },
+    walletsBefore: async (moments) => {
+      const wallets = await walletsBefore(sql, moments);
+      return new Map(wallets.map((wallet) => [wallet.walletId, wallet]));
+    },
+  };
+}
+
+/** How far the payments service has come. */
+export async function handledByPayments(sql: Sql, topology: Topology): Promise<Handled> {
+  const { waiting } = await readUnhandled(sql, PAYMENTS);
+  const source = { consumer: PAYMENTS, types: LEDGER_EVENTS, ownTypes: new Set<string>() };
+  const { floor } = await readCoverage(sql, source, topology);
+  return { position: floor, waiting };
+}
+
+/** What is new is an error of the log, once: somebody has to look at it. */
+async function keep(sql: Sql, findings: readonly Finding[], log: Log): Promise<void> {
+  for (const { id, invariant, message, event_id } of await keepFindings(sql, findings))
+    log.error({ service: 'monitor', finding: id, invariant, event_id }, message);
+}

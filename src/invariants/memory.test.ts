@@ -1,0 +1,146 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { RecordedEvent } from '#kernel/core/event.ts';
+import { createIdSource } from '#kernel/core/ids.ts';
+import { topologyOf } from '#src/topologies.ts';
+import { createAuditor } from './auditor.ts';
+import { auditDelivery, MAX_CAUSES, noDeliveries } from './delivery-audit.ts';
+import { createBoundedMemory, type WalletMoment } from './memory.ts';
+
+const TOPOLOGY = topologyOf({ topology: 'by-type' });
+const ids = createIdSource();
+const WALLET_ID = ids.uuid();
+
+/** A log in the making: one chain, every event at the end of its stream. */
+function createHistory() {
+  const events: RecordedEvent[] = [];
+  const add = (aggregateType: string, aggregateId: string, type: string, data: object, correlationid = aggregateId) => {
+    const own = events.filter((event) => event.aggregateType === aggregateType && event.aggregateId === aggregateId);
+    const place = { aggregateType, aggregateId, streamPosition: own.length + 1 };
+    const position = events.length + 1;
+    const metadata = { correlationid, traceparent: '' };
+    const event = { id: ids.uuid(), type, version: 1, ...place, chain: 1, chainPosition: position, sequence: position };
+    events.push({ ...event, time: position, data, metadata });
+  };
+  let balance = 0;
+  return {
+    events,
+    openWallet: (id = WALLET_ID) => add('wallet', id, 'wallet.opened', { overdraft_limit_minor: 250 }),
+    pay: (): string => {
+      const id = ids.uuid();
+      add('payment', id, 'payments.created', { id, amount_minor: 100, currency: 'USD', method: 'wallet' });
+      return id;
+    },
+    debit: (payment_id: string) => {
+      const balances = { previous_balance_minor: balance, new_balance_minor: balance - 100 };
+      balance -= 100;
+      const data = { payment_id, wallet_id: WALLET_ID, amount_minor: 100, currency: 'USD', ...balances };
+      add('wallet', WALLET_ID, 'wallet.debited', data, payment_id);
+    },
+  };
+}
+
+/** Shows the events page by page to an auditor with so little memory, and counts what had to be read again. */
+async function auditBy(pageSize: number, events: readonly RecordedEvent[]) {
+  const recalled = { payments: [] as string[], wallets: [] as WalletMoment[] };
+  const memory = createBoundedMemory(
+    TOPOLOGY,
+    { maxPayments: pageSize, maxWallets: pageSize },
+    {
+      paymentEvents: async (id) => {
+        recalled.payments.push(id);
+        return events.filter(({ data }) => data.id === id || data.payment_id === id);
+      },
+      walletsBefore: async (moments) => {
+        recalled.wallets.push(...moments);
+        return new Map(moments.map(({ id, before }) => [id, walletBefore(events, id, before)]));
+      },
+    },
+  );
+  const auditor = createAuditor(TOPOLOGY, memory);
+  const findings: string[] = [];
+  for (let from = 0; from < events.length; from += pageSize) {
+    const page = events.slice(from, from + pageSize);
+    await memory.recall(page, { 1: from });
+    for (const event of page)
+      for (const { invariant, eventId } of auditor.observe(event)) findings.push(`${invariant} ${eventId}`);
+  }
+  return { findings, recalled, memory };
+}
+
+function walletBefore(events: readonly RecordedEvent[], id: string, before: number) {
+  const own = events.filter((event) => event.aggregateId === id && event.streamPosition < before);
+  return { balanceMinor: own.at(-1)!.data.new_balance_minor ?? 0, limitMinor: 250, position: before - 1 };
+}
+
+test('what is in the pages at hand is never read again', async () => {
+  const { events, openWallet, pay, debit } = createHistory();
+  openWallet();
+  debit(pay());
+  debit(pay());
+  const { findings, recalled } = await auditBy(10, events);
+  assert.deepEqual(findings, []);
+  assert.deepEqual(recalled, { payments: [], wallets: [] });
+});
+
+test('a second debit of a payment that was forgotten is found, and nothing else', async () => {
+  const { events, openWallet, pay, debit } = createHistory();
+  openWallet();
+  const first = pay();
+  debit(first);
+  for (let n = 0; n < 5; n++) pay();
+  debit(first);
+  const { findings, recalled } = await auditBy(2, events);
+  assert.deepEqual(findings, [`taken_once ${events.at(-1)!.id}`]);
+  assert.ok(recalled.payments.includes(first));
+});
+
+test('a payment is recalled as it was at the page, without what came after', async () => {
+  const { events, openWallet, pay, debit } = createHistory();
+  openWallet();
+  const first = pay();
+  for (let n = 0; n < 4; n++) pay();
+  debit(first);
+  pay();
+  debit(pay());
+  const { findings, recalled } = await auditBy(2, events);
+  assert.deepEqual(findings, []);
+  assert.ok(recalled.payments.includes(first));
+});
+
+test('a wallet that goes below its limit is found, though it was forgotten', async () => {
+  const { events, openWallet, pay, debit } = createHistory();
+  openWallet();
+  debit(pay());
+  debit(pay());
+  openWallet(ids.uuid());
+  debit(pay());
+  const { findings, recalled } = await auditBy(1, events);
+  assert.deepEqual(findings, [`within_limit ${events.at(-1)!.id}`]);
+  assert.deepEqual(recalled.wallets, [{ id: WALLET_ID, before: 4 }]);
+});
+
+test('the memory keeps to its limits, and forgets all of it when told', async () => {
+  const { events, pay } = createHistory();
+  for (let n = 0; n < 50; n++) pay();
+  const { memory } = await auditBy(5, events);
+  assert.equal([...memory.payments.values()].length, 5);
+  assert.equal([...memory.deliveries.values()].length, 5);
+  memory.clear();
+  assert.equal([...memory.payments.values()].length, 0);
+});
+
+test('a process without end remembers a limited number of causes, and the latest of them', () => {
+  const { events, openWallet, debit } = createHistory();
+  openWallet();
+  for (let n = 0; n < MAX_CAUSES + 10; n++) debit(WALLET_ID);
+  const facts = noDeliveries();
+  for (const event of events) auditDelivery(facts, event, TOPOLOGY);
+  assert.equal(facts.causes.size, MAX_CAUSES);
+  const cause = events.at(-1)!;
+  const effect = { ...cause, id: ids.uuid(), type: 'payments.approved', aggregateType: 'payment' };
+  const handled = { ...effect, metadata: { ...effect.metadata, causationid: cause.id } };
+  assert.deepEqual(auditDelivery(facts, handled, TOPOLOGY), []);
+  const [again] = auditDelivery(facts, { ...handled, id: ids.uuid() }, TOPOLOGY);
+  assert.equal(again!.invariant, 'handled_once');
+});

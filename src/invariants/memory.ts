@@ -1,0 +1,104 @@
+import { LRUCache } from 'lru-cache';
+import type { Topology } from '#kernel/bus/topology.ts';
+import type { RecordedEvent } from '#kernel/core/event.ts';
+import { type LogPosition, positionIn } from '#kernel/core/log-position.ts';
+import { WALLET } from '#services/wallets/contract.ts';
+import { type AuditMemory, paymentOf } from './auditor.ts';
+import { auditDelivery, type DeliveryFacts, noDeliveries } from './delivery-audit.ts';
+import { auditPayment, type PaymentFacts, unknownPayment } from './payment-audit.ts';
+import type { WalletFacts } from './wallet-audit.ts';
+
+export interface MemoryLimits {
+  /** Payments remembered, at least as many as the events of a page. */
+  readonly maxPayments: number;
+  /** Wallets remembered, at least as many as the events of a page. */
+  readonly maxWallets: number;
+}
+
+/** A wallet, just before an event of its stream. */
+export interface WalletMoment {
+  readonly id: string;
+  /** The stream position of the event. */
+  readonly before: number;
+}
+
+/** The past, from the streams. */
+export interface Past {
+  /** Every event of a payment, whatever stream it stands in; none when there is no such payment. */
+  paymentEvents(id: string): Promise<readonly RecordedEvent[]>;
+  /** Wallets as they were, by id; those that were not opened yet are left out. */
+  walletsBefore(moments: readonly WalletMoment[]): Promise<ReadonlyMap<string, WalletFacts>>;
+}
+
+/** A memory of limited size: what it has forgotten is read again from the streams. */
+export interface BoundedMemory extends AuditMemory {
+  /**
+   * Makes sure that everything is known that the auditor of these events needs.
+   * @param events a page of the log that follows on `position`
+   */
+  recall(events: readonly RecordedEvent[], position: LogPosition): Promise<void>;
+  /** Forgets everything: what is remembered no longer belongs to the position that the auditor goes on from. */
+  clear(): void;
+}
+
+/** @param topology as of the auditor that the memory is for */
+export function createBoundedMemory(topology: Topology, limits: MemoryLimits, past: Past): BoundedMemory {
+  const payments = new LRUCache<string, PaymentFacts>({ max: limits.maxPayments });
+  const deliveries = new LRUCache<string, DeliveryFacts>({ max: limits.maxPayments });
+  const wallets = new LRUCache<string, WalletFacts>({ max: limits.maxWallets });
+
+  const recallPayment = async (id: string, position: LogPosition): Promise<void> => {
+    const facts = unknownPayment(id);
+    const delivered = noDeliveries();
+    const events = (await past.paymentEvents(id)).filter(
+      (event) => event.chainPosition <= positionIn(position, event.chain),
+    );
+    for (const event of events.toSorted((a, b) => a.sequence! - b.sequence!)) {
+      auditPayment(facts, event);
+      if (event.metadata.correlationid === id) auditDelivery(delivered, event, topology);
+    }
+    payments.set(id, facts);
+    deliveries.set(id, delivered);
+  };
+
+  return {
+    payments,
+    deliveries,
+    wallets,
+    recall: async (events, position) => {
+      const { unknownPayments, unknownWallets } = findUnknown(events, { payments, deliveries, wallets });
+      for (const id of unknownPayments) await recallPayment(id, position);
+      if (unknownWallets.length === 0) return;
+      for (const [id, facts] of await past.walletsBefore(unknownWallets)) wallets.set(id, facts);
+    },
+    clear: () => {
+      for (const cache of [payments, deliveries, wallets]) cache.clear();
+    },
+  };
+}
+
+/** What events speak of that is not remembered, and that does not begin with them. */
+function findUnknown(events: readonly RecordedEvent[], { payments, deliveries, wallets }: AuditMemory) {
+  const met = new Set<string>();
+  const unknownPayments: string[] = [];
+  const unknownWallets: WalletMoment[] = [];
+  for (const event of events) {
+    const { aggregateType, aggregateId, streamPosition } = event;
+    const payment = paymentOf(event);
+    if (payment !== undefined && isNew(met, payment)) {
+      const begins = event.type === 'payments.created' && streamPosition === 1;
+      const isKnown = payments.get(payment) !== undefined && deliveries.get(payment) !== undefined;
+      if (!begins && !isKnown) unknownPayments.push(payment);
+    }
+    if (aggregateType === WALLET && isNew(met, `${WALLET} ${aggregateId}`)) {
+      const isKnown = wallets.get(aggregateId) !== undefined;
+      if (streamPosition > 1 && !isKnown) unknownWallets.push({ id: aggregateId, before: streamPosition });
+    }
+  }
+  return { unknownPayments, unknownWallets };
+}
+
+function isNew(met: Set<string>, name: string): boolean {
+  const before = met.size;
+  return met.add(name).size > before;
+}
