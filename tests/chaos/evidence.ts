@@ -1,5 +1,3 @@
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import type { Sql } from '#kernel/postgres/sql.ts';
 import { type BelievedCharge, believedCharges } from '#services/gateway/queries.ts';
 import type { RecordedCharge } from '#services/gateway/reconciliation.ts';
@@ -64,9 +62,8 @@ export interface Evidence {
   readonly history: History;
 }
 
-/** @param dataDir of the server, which tells where its gateway simulator is */
-export async function gatherEvidence(client: Client, sql: Sql, dataDir: string): Promise<Evidence> {
-  const simulator = await readFile(join(dataDir, 'simulator.url'), 'utf8');
+/** @param simulator the url of the gateway simulator */
+export async function gatherEvidence(client: Client, sql: Sql, simulator: string): Promise<Evidence> {
   const payments = await listAll<ShownPayment>(client.get, '/api/v1/payments');
   const accounts = await listAll<ShownAccount>(client.get, '/api/v1/ledger/accounts');
   return {
