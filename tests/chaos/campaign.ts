@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { verifyStore } from '#kernel/event-store/postgres/verify.ts';
+import { inspect } from 'node:util';
 import { createPool } from '#kernel/postgres/pool.ts';
 import { createRandom, type Random } from '../support/random.ts';
 import { until } from '../support/until.ts';
@@ -14,10 +14,17 @@ import { createLoad, type Load } from './load.ts';
 import { type Blow, planRound, type Setting } from './plan.ts';
 import { createProbe, type Probe } from './probe.ts';
 import { freePorts } from './processes.ts';
+import { verify } from './verify.ts';
+import { within } from './within.ts';
 import { MAX_SERVERS, type World } from './world.ts';
 
-const LEAST_LOAD_MS = 200;
-const MOST_LOAD_MS = 1200;
+const LEAST_LOAD_MS = 100;
+const MOST_LOAD_MS = 600;
+/** How long each part of a campaign may take; far more than it does. */
+const OPEN_LIMIT_MS = 120_000;
+const BLOW_LIMIT_MS = 120_000;
+const AUDIT_LIMIT_MS = 360_000;
+const CLOSE_LIMIT_MS = 120_000;
 
 export interface CampaignSettings<Where extends World> {
   /** An empty folder; it is left as it is afterwards. */
@@ -69,7 +76,8 @@ export async function runCampaign<Where extends World>(settings: CampaignSetting
   let harness: Harness | undefined;
   const serverPorts = () => harness?.servers.map(({ port }) => port) ?? [];
   const { dataDir } = settings;
-  const world = await settings.setting.open({ dataDir, serverPorts, guardian });
+  const opening = settings.setting.open({ dataDir, serverPorts, guardian });
+  const world = await within(OPEN_LIMIT_MS, 'starting PostgreSQL and the gateway simulator', opening);
   let keep = true;
   try {
     harness = await createHarness({ dataDir, world, ports, guardian });
@@ -77,8 +85,8 @@ export async function runCampaign<Where extends World>(settings: CampaignSetting
     keep = verdict.findings.length > 0;
     return verdict;
   } finally {
-    await harness?.close();
-    await world.close(keep);
+    await within(CLOSE_LIMIT_MS, 'ending the servers', harness?.close() ?? Promise.resolve());
+    await within(CLOSE_LIMIT_MS, 'ending PostgreSQL and the gateway simulator', world.close(keep));
     guardian.close();
   }
 }
@@ -98,7 +106,7 @@ async function runOn<Where extends World>(
   const stage = { settings, world, harness, client, book, load, probe, random, findings, recoveries };
   try {
     await harness.ready(harness.start());
-    await load.open();
+    await within(OPEN_LIMIT_MS, 'opening the wallets', load.open());
     let rounds = 0;
     do {
       rounds += 1;
@@ -106,10 +114,11 @@ async function runOn<Where extends World>(
     } while (findings.length === 0 && settings.again(rounds));
     await stopAll(stage);
   } catch (error) {
-    findings.push((error as Error).message);
+    findings.push(inspect(error));
   } finally {
     load.abandon();
     findings.push(...harness.crashes);
+    for (const finding of findings) settings.log(`FOUND: ${finding}`);
   }
   return {
     recoveries,
@@ -132,7 +141,7 @@ async function runRound<Where extends World>(stage: Stage<Where>): Promise<void>
   }
   await settled(stage);
   await load.stop();
-  await inspect(stage);
+  await within(AUDIT_LIMIT_MS, 'the audit', compareAll(stage));
 }
 
 /** Lets the disasters strike, mends them in reverse order, and sees whether the platform goes on. */
@@ -144,8 +153,8 @@ async function deal<Where extends World>(stage: Stage<Where>, blow: Blow<Where>,
   const scene = sceneOf(stage, random, blow.length === 1);
   const mends: Mend[] = [];
   const began = performance.now();
-  for (const [, disaster] of blow) mends.unshift(await disaster.strike(scene));
-  for (const mend of mends) await mend();
+  for (const [part, disaster] of blow) mends.unshift(await within(BLOW_LIMIT_MS, part, disaster.strike(scene)));
+  for (const mend of mends) await within(BLOW_LIMIT_MS, `mending ${name}`, mend());
   const mended = performance.now();
   const recovery = await probe(`after ${name}`);
   const lasted = Math.round(mended - began);
@@ -175,7 +184,7 @@ async function settled({ harness, world }: Stage<World>): Promise<void> {
 }
 
 /** Waits until all is final, then compares everything with everything. */
-async function inspect<Where extends World>(stage: Stage<Where>): Promise<void> {
+async function compareAll<Where extends World>(stage: Stage<Where>): Promise<void> {
   const { world, client, book, load, findings, settings } = stage;
   settings.log(`${book.acknowledged.length} requests: waiting until every payment is final`);
   findings.push(...load.unanswered.map((key) => `${key} was never answered`));
@@ -188,8 +197,9 @@ async function inspect<Where extends World>(stage: Stage<Where>): Promise<void> 
   try {
     const open = await settle(pool);
     findings.push(...open.map((what) => `not final: ${what}`));
-    findings.push(...audit(book, await gatherEvidence(client, pool, await world.simulatorUrl())));
-    findings.push(...(await verifyStore(pool)).map(({ message }) => `verify: ${message}`));
+    const simulatorUrl = await world.simulatorUrl();
+    findings.push(...audit(book, await gatherEvidence(client, pool, simulatorUrl)));
+    findings.push(...(await verify(database.url, simulatorUrl)));
   } finally {
     await pool.close();
     await database.close();

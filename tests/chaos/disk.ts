@@ -7,7 +7,7 @@ import type { Guardian } from './guardian.ts';
 const run = promisify(execFile);
 
 /** What a data folder may grow to in a campaign, with room to spare; memory is used for what is stored only. */
-const SIZE = '768m';
+const SIZE = '512m';
 const BLOCK = Buffer.alloc(1 << 20);
 const SMALLEST_WRITE = 4096;
 
@@ -40,7 +40,8 @@ export async function openDisk(path: string, guardian: Guardian): Promise<Disk> 
       if (missing !== undefined) return;
       await rm(filler, { force: true });
       if (keep) await cp(path, `${path}.kept`, { recursive: true });
-      await run('umount', [path]);
+      // Lazily: a process that was just killed may hold its files for a moment yet.
+      await run('umount', ['-l', path]);
     },
   };
 }

@@ -9,7 +9,7 @@ import type { Guardian } from './guardian.ts';
 import { signal } from './processes.ts';
 import type { World } from './world.ts';
 
-const PROGRAM = join(import.meta.dirname, '../../src/cli/main.ts');
+export const PROGRAM = join(import.meta.dirname, '../../src/cli/main.ts');
 const CLOCK = join(import.meta.dirname, 'stepped-clock.ts');
 const READY_LIMIT_MS = 90_000;
 const STOP_LIMIT_MS = 60_000;

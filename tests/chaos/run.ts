@@ -42,7 +42,6 @@ async function campaign<Where extends World>(kind: string, setting: Setting<Wher
   const repeated = [...verdict.repeated].map(([status, times]) => `${times} after ${status || 'no answer'}`).join(', ');
   log(`${verdict.acknowledged} requests, ${verdict.payments} payments; repeated: ${repeated}`);
   for (const [group, reason] of verdict.missing) log(`LEFT OUT: disasters of the ${group}: ${reason}`);
-  for (const finding of verdict.findings) log(finding);
   if (verdict.findings.length === 0) await rm(dataDir, { recursive: true });
   else log(`${verdict.findings.length} findings; the data and the logs are left in ${dataDir}`);
   return verdict.findings.length === 0;

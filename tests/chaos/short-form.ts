@@ -10,7 +10,7 @@ import { recoveryTable } from './report.ts';
 import type { World } from './world.ts';
 
 const REQUESTS_PER_SECOND = 40;
-const COMBINATIONS = 4;
+const COMBINATIONS = 3;
 const LEAST_PAYMENTS = 100;
 const LIMIT_MS = 12 * 60_000;
 
@@ -28,6 +28,7 @@ export function shortForm<Where extends World>(what: string, setting: Setting<Wh
       console.log(timed);
       appendFileSync(join(dataDir, 'campaign.log'), `${timed}\n`);
     };
+    log(`CHAOS_SEED=${seed}`);
     const again = () => false;
     const sizes = { requestsPerSecond: REQUESTS_PER_SECOND, combinations: COMBINATIONS };
     const verdict = await runCampaign({ dataDir, setting, seed, ...sizes, again, log });

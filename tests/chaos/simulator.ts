@@ -5,6 +5,7 @@ import { until } from '../support/until.ts';
 import type { Guardian } from './guardian.ts';
 import { signal } from './processes.ts';
 
+const CALL_LIMIT_MS = 2000;
 const PROGRAM = join(import.meta.dirname, '../../simulator/main.ts');
 
 /** The gateway simulator as a program of its own, that nobody starts again but its operator. */
@@ -45,7 +46,7 @@ export async function createSimulatorProcess(options: SimulatorOptions, guardian
     pid = child.pid!;
     guardian.watch(pid);
     await until('the gateway simulator answers', () =>
-      fetch(`${url}/health`).then(
+      fetch(`${url}/health`, { signal: AbortSignal.timeout(CALL_LIMIT_MS) }).then(
         ({ ok }) => ok,
         () => false,
       ),

@@ -20,6 +20,9 @@ export interface Scene<Where extends World> {
 /** Gives back what was taken. Afterwards payments must be accepted again, and at least one server was told to start. */
 export type Mend = () => Promise<void>;
 
+/** How long a server may take to refuse. */
+const REFUSAL_LIMIT_MS = 30_000;
+
 /** Something that goes wrong, for as long as `strike` takes and until it is mended. */
 export interface Disaster<Where extends World = World> {
   /** So many servers run before. */
@@ -38,7 +41,8 @@ export const BY_ITSELF: Mend = async () => undefined;
 export async function refusesUnavailable({ url }: Server, report: (finding: string) => void): Promise<void> {
   const headers = { 'content-type': 'application/json' };
   const body = JSON.stringify({ amount: 1, currency: 'USD', method: 'wallet', customer_id: 'nobody' });
-  const response = await fetch(`${url}/payments`, { method: 'POST', headers, body });
+  const signal = AbortSignal.timeout(REFUSAL_LIMIT_MS);
+  const response = await fetch(`${url}/payments`, { method: 'POST', headers, body, signal });
   await response.body?.cancel();
   const retryAfter = response.headers.get('retry-after');
   if (response.status !== 503 || retryAfter === null) {

@@ -28,7 +28,7 @@ export const EMBEDDED_GATEWAY_DISASTERS: Disasters<Embedded> = {
 export const APART_GATEWAY_DISASTERS: Disasters<Apart> = {
   'kill -9 of the gateway simulator': {
     strike: async ({ world: { parts }, random }) => {
-      await parts.simulator.kill();
+      parts.simulator.kill();
       await sleep(random.between(0, 2000));
       return parts.simulator.start;
     },

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { TcpProxy } from '../../support/tcp-proxy.ts';
 import type { Apart, Network } from '../apart.ts';
-import type { Disaster, Disasters, Scene } from './disaster.ts';
+import { BY_ITSELF, type Disaster, type Disasters, type Scene } from './disaster.ts';
 
 type Way = (network: Network) => readonly TcpProxy[];
 
@@ -71,7 +71,7 @@ function cutRepeatedly(way: Way, how: 'FIN' | 'RST'): Disaster<Apart> {
         for (const proxy of proxies) proxy.cut(how);
         await sleep(random.between(10, 500));
       }
-      return async () => undefined;
+      return BY_ITSELF;
     },
   };
 }
