@@ -1,6 +1,6 @@
 import type { RecordedEvent } from '#kernel/core/event.ts';
 import { LOG_START } from '#kernel/core/log-position.ts';
-import { eventsBetween } from '#kernel/event-store/postgres/events-between.ts';
+import { eventsBetween, type LogStretch } from '#kernel/event-store/postgres/events-between.ts';
 import { readHead } from '#kernel/event-store/postgres/read.ts';
 import type { Sql } from '#kernel/postgres/sql.ts';
 import { readConfig } from '#src/config.ts';
@@ -26,17 +26,18 @@ export interface History {
 
 /** Reads the whole log, in the order of its sequence numbers. */
 export async function readHistory(sql: Sql): Promise<History> {
+  const found = await sql.query<{ type: string }>('SELECT DISTINCT event_type AS type FROM events');
+  const types = found.map(({ type }) => type);
+  return historyOf(eventsBetween(sql, LOG_START, await readHead(sql), types, PAGE));
+}
+
+type Stretch = Pick<LogStretch, 'events'>;
+
+/** @param log stretches that follow one another */
+export async function historyOf(log: AsyncIterable<Stretch> | Iterable<Stretch>): Promise<History> {
   const auditor = createAuditor(topologyOf(readConfig({})));
   const findings: Finding[] = [];
-  const requests = { payments: new Map<string, string>(), refunds: new Map(), references: new Map<string, number>() };
-  const types = await sql.query<{ type: string }>('SELECT DISTINCT event_type AS type FROM events');
-  const log = eventsBetween(
-    sql,
-    LOG_START,
-    await readHead(sql),
-    types.map(({ type }) => type),
-    PAGE,
-  );
+  const requests: Requests = { payments: new Map(), refunds: new Map(), references: new Map() };
   for await (const { events } of log) {
     for (const event of events) {
       findings.push(...auditor.observe(event));
