@@ -1,8 +1,8 @@
 import { spawn } from 'node:child_process';
 
 /**
- * Waits until the process at the other end of its standard input is gone, however that ended; then kills what it was told of,
- * unless the number is another program's by now, and unmounts what was mounted.
+ * Waits until the process at the other end of its standard input is gone, however that ended; then kills what it was told of and
+ * its children, of which PostgreSQL's may be stopped, unless the number is another program's by now, and unmounts what was mounted.
  */
 const SCRIPT = `
   while read -r kind value; do
@@ -12,13 +12,10 @@ const SCRIPT = `
     [ -f "$file" ] && pids="$pids $(head -n 1 "$file")"
   done
   for pid in $pids; do
-    case "$(ps -ww -o args= -p "$pid")" in *src/cli/main.ts*|*simulator/main.ts*|*"$1"*) kill -KILL "$pid";; esac
+    case "$(ps -ww -o args= -p "$pid")" in *src/cli/main.ts*|*simulator/main.ts*|*"$1"*) kill -KILL "$pid" $(pgrep -P "$pid");; esac
   done
   for mount in $mounts; do
-    for attempt in 1 2 3 4 5 6 7 8 9 10; do
-      umount "$mount" 2> /dev/null && break
-      sleep 0.5
-    done
+    umount -l "$mount"
   done`;
 
 /** Cleans up after this process when it cannot do so itself. */
