@@ -5,7 +5,7 @@ import { createMetrics, type Metrics } from '#kernel/observability/metrics.ts';
 import { createApi } from '#src/api/server.ts';
 import { apiContext } from '#src/composition/api-context.ts';
 import { type Database, openDatabase, SERVICES_WITH_TABLES } from '#src/composition/database.ts';
-import { partitionJob, pruneJob } from '#src/composition/jobs.ts';
+import { clockJob, partitionJob, pruneJob } from '#src/composition/jobs.ts';
 import { createKernel, createPostgresBackend, type Kernel } from '#src/composition/kernel.ts';
 import { metricsService } from '#src/composition/metrics.ts';
 import { invariantMonitor } from '#src/composition/monitor.ts';
@@ -112,7 +112,12 @@ async function startServices(
   const services = runServices({ config, kernel, inputs, definitions, onGatewayCall: metrics.gateway.call, log });
   running.push({ name: 'services', stop: () => services.stop() });
   await services.start();
-  for (const job of [partitionJob(database.pool, config.partitionsAhead, log), pruneJob(database.pool, log)]) {
+  const jobs = [
+    clockJob(database.clock, log),
+    partitionJob(database.pool, database.clock, config.partitionsAhead, log),
+    pruneJob(database.pool, log),
+  ];
+  for (const job of jobs) {
     job.start();
     running.push({ name: 'job', stop: () => job.stop() });
   }

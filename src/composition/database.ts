@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import type { Log } from '#kernel/observability/log.ts';
+import { type DatabaseClock, openDatabaseClock } from '#kernel/postgres/clock.ts';
 import { startEmbeddedPostgres } from '#kernel/postgres/embedded.ts';
 import { type MigrationSource, migrate } from '#kernel/postgres/migrator.ts';
 import { createPool, type Pool } from '#kernel/postgres/pool.ts';
@@ -15,6 +16,7 @@ export const SERVICES_WITH_TABLES = ['payments', 'wallets', 'gateway', 'metrics'
 export interface Database {
   readonly url: string;
   readonly pool: Pool;
+  readonly clock: DatabaseClock;
   /** True when it is the one in the data folder. */
   readonly embedded: boolean;
   close(): Promise<void>;
@@ -48,11 +50,11 @@ export async function openDatabase(config: Config, log: Log, migrated: readonly 
     ];
     const applied = await migrate(pool, sources);
     if (applied.length > 0) log.info({ migrations: applied }, 'the database was brought up to date');
+    return { url, pool, clock: await openDatabaseClock(pool), embedded: embedded !== undefined, close };
   } catch (cause) {
     await close();
     throw cause;
   }
-  return { url, pool, embedded: embedded !== undefined, close };
 }
 
 function plainLog(log: Log) {

@@ -1,7 +1,8 @@
-import { type Scheduler, systemClock } from '#kernel/core/clock.ts';
+import { type Clock, type Scheduler, systemClock } from '#kernel/core/clock.ts';
 import { toError } from '#kernel/core/errors.ts';
 import { makePartitionsAhead } from '#kernel/event-store/postgres/months.ts';
 import type { Log } from '#kernel/observability/log.ts';
+import type { DatabaseClock } from '#kernel/postgres/clock.ts';
 import type { Sql } from '#kernel/postgres/sql.ts';
 
 /** Something that is done again and again; one run at a time, and a failure is the next run's chance. */
@@ -46,16 +47,22 @@ export function createJob(
 }
 
 const HOUR_MS = 3_600_000;
+const CLOCK_SYNC_MS = 5000;
 const PRUNE_BATCH = 10_000;
 
 /** Makes next months' event partitions, so that no append has to. */
-export function partitionJob(sql: Sql, monthsAhead: number, log: Log): Job {
+export function partitionJob(sql: Sql, clock: Clock, monthsAhead: number, log: Log): Job {
   return createJob(
     'partitions',
     HOUR_MS,
-    async () => void (await makePartitionsAhead(sql, Date.now(), monthsAhead)),
+    async () => void (await makePartitionsAhead(sql, clock.now(), monthsAhead)),
     log,
   );
+}
+
+/** Keeps our time that of the database. */
+export function clockJob(clock: DatabaseClock, log: Log): Job {
+  return createJob('clock', CLOCK_SYNC_MS, clock.synchronize, log);
 }
 
 /** Forgets idempotency keys that have expired, a bounded number at once. */

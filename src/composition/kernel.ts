@@ -6,7 +6,7 @@ import { createWakeCall, type WakeCall } from '#kernel/bus/postgres/wake.ts';
 import { createPresence, type Presence } from '#kernel/bus/presence.ts';
 import { createTail, type Tail } from '#kernel/bus/tail.ts';
 import type { Topology } from '#kernel/bus/topology.ts';
-import { type Scheduler, systemClock } from '#kernel/core/clock.ts';
+import type { Scheduler } from '#kernel/core/clock.ts';
 import type { EventDefinition, RecordedEvent } from '#kernel/core/event.ts';
 import { createIdSource, type IdSource } from '#kernel/core/ids.ts';
 import { createPostgresStore } from '#kernel/event-store/postgres/store.ts';
@@ -40,17 +40,17 @@ export interface Backend {
 }
 
 /** The backend on a PostgreSQL database. */
-export function createPostgresBackend(config: Config, { url, pool }: Database, log: Log): Backend {
+export function createPostgresBackend(config: Config, { url, pool, clock }: Database, log: Log): Backend {
   const { instance, resolveTimeoutMs } = config;
   return {
-    store: createPostgresStore({ url, instance, resolveTimeoutMs }, pool, systemClock),
+    store: createPostgresStore({ url, instance, resolveTimeoutMs }, pool, clock),
     groups: createPostgresGroupStore(pool),
     failures: createPostgresFailureStore(pool),
     wakeCall: (onWake) => createWakeCall(url, `caudal wake ${instance}`, pool, log, onWake),
     workList: createWorkList(pool),
     dueSagas: (now, limit) => dueSagas(pool, now, limit),
-    clock: systemClock,
-    ids: createIdSource(systemClock),
+    clock,
+    ids: createIdSource(clock),
     random: Math.random,
   };
 }

@@ -1,182 +1,216 @@
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { verifyStore } from '#kernel/event-store/postgres/verify.ts';
-import { startEmbeddedPostgres } from '#kernel/postgres/embedded.ts';
-import { createPool, type Pool } from '#kernel/postgres/pool.ts';
+import { inspect } from 'node:util';
+import { createPool } from '#kernel/postgres/pool.ts';
 import { createRandom, type Random } from '../support/random.ts';
+import { until } from '../support/until.ts';
 import { audit, settle } from './auditor.ts';
 import { type Book, createBook } from './book.ts';
 import { type Client, createClient } from './client.ts';
-import { gatherEvidence, type ShownPayment } from './evidence.ts';
+import type { Mend, Scene } from './disasters/disaster.ts';
+import { gatherEvidence } from './evidence.ts';
+import { startGuardian } from './guardian.ts';
 import { createHarness, type Harness } from './harness.ts';
-import { KILLS, type Scene } from './kills.ts';
 import { createLoad, type Load } from './load.ts';
-import { postgresOf, signal } from './processes.ts';
+import { type Blow, planRound, type Setting } from './plan.ts';
+import { createProbe, type Probe } from './probe.ts';
+import { freePorts } from './processes.ts';
+import { verify } from './verify.ts';
+import { within } from './within.ts';
+import { MAX_SERVERS, type World } from './world.ts';
 
-const GOES_ON_LIMIT_MS = 90_000;
-const GOES_ON_POLL_MS = 100;
-const LEAST_LOAD_MS = 200;
-const MOST_LOAD_MS = 2500;
+const LEAST_LOAD_MS = 100;
+const MOST_LOAD_MS = 600;
+/** How long each part of a campaign may take; far more than it does. */
+const OPEN_LIMIT_MS = 120_000;
+const BLOW_LIMIT_MS = 120_000;
+const AUDIT_LIMIT_MS = 360_000;
+const CLOSE_LIMIT_MS = 120_000;
 
-export interface CampaignSettings {
+export interface CampaignSettings<Where extends World> {
   /** An empty folder; it is left as it is afterwards. */
   readonly dataDir: string;
+  readonly setting: Setting<Where>;
   readonly seed: number;
   readonly requestsPerSecond: number;
-  /** Kills between two audits. */
-  readonly killsPerRound: number;
+  /** Blows of two disasters at once, in each round. */
+  readonly combinations: number;
   /** Another round begins while this is true; there is at least one. */
   readonly again: (rounds: number) => boolean;
   /** Told what is done, one line each. */
   readonly log: (line: string) => void;
 }
 
+/** Milliseconds from the moment that nothing was broken any more until a payment sent then was accepted, for each time, by disaster. */
+export type Recoveries = ReadonlyMap<string, readonly number[]>;
+
 export interface Verdict {
-  readonly kills: number;
+  readonly recoveries: Recoveries;
   /** Requests that were answered for good. */
   readonly acknowledged: number;
   readonly payments: number;
   /** How often clients had to come again, by the status of the answer; 0: none. */
   readonly repeated: ReadonlyMap<number, number>;
+  /** Disasters that were left out, by group, with the reason. */
+  readonly missing: ReadonlyMap<string, string>;
   /** All that was wrong; empty when nothing was lost and nothing doubled. */
   readonly findings: readonly string[];
 }
 
-interface Stage {
-  readonly settings: CampaignSettings;
+interface Stage<Where extends World> {
+  readonly settings: CampaignSettings<Where>;
+  readonly world: Where;
   readonly harness: Harness;
   readonly client: Client;
   readonly book: Book;
   readonly load: Load;
+  readonly probe: Probe;
   readonly random: Random;
   readonly findings: string[];
+  readonly recoveries: Map<string, number[]>;
 }
 
-/** Rounds of kills under load, each with an audit of everything at its end. */
-export async function runCampaign(settings: CampaignSettings): Promise<Verdict> {
-  const random = createRandom(settings.seed);
-  const harness = await createHarness(settings.dataDir);
+/** Rounds of disasters under load, each with an audit of everything at its end. */
+export async function runCampaign<Where extends World>(settings: CampaignSettings<Where>): Promise<Verdict> {
+  const guardian = startGuardian(settings.dataDir);
+  const ports = await freePorts(MAX_SERVERS);
+  let harness: Harness | undefined;
+  const serverPorts = () => harness?.servers.map(({ port }) => port) ?? [];
+  const { dataDir } = settings;
+  const opening = settings.setting.open({ dataDir, serverPorts, guardian });
+  const world = await within(OPEN_LIMIT_MS, 'starting PostgreSQL and the gateway simulator', opening);
+  let keep = true;
+  try {
+    harness = await createHarness({ dataDir, world, ports, guardian });
+    const verdict = await runOn(settings, world, harness);
+    keep = verdict.findings.length > 0;
+    return verdict;
+  } finally {
+    await within(CLOSE_LIMIT_MS, 'ending the servers', harness?.close() ?? Promise.resolve());
+    await within(CLOSE_LIMIT_MS, 'ending PostgreSQL and the gateway simulator', world.close(keep));
+    guardian.close();
+  }
+}
+
+async function runOn<Where extends World>(
+  settings: CampaignSettings<Where>,
+  world: Where,
+  harness: Harness,
+): Promise<Verdict> {
   const client = createClient(() => harness.servers.map(({ url }) => url));
   const book = createBook();
-  const { requestsPerSecond } = settings;
-  const load = createLoad({ client, book, random: createRandom(settings.seed + 1), requestsPerSecond });
-  const stage: Stage = { settings, harness, client, book, load, random, findings: [] };
-  let rounds = 0;
+  const { seed, requestsPerSecond } = settings;
+  const load = createLoad({ client, book, random: createRandom(seed + 1), requestsPerSecond });
+  const probe = createProbe({ client, book, harness });
+  const [findings, recoveries] = [[] as string[], new Map<string, number[]>()];
+  const random = createRandom(seed);
+  const stage = { settings, world, harness, client, book, load, probe, random, findings, recoveries };
   try {
     await harness.ready(harness.start());
-    await load.open();
+    await within(OPEN_LIMIT_MS, 'opening the wallets', load.open());
+    let rounds = 0;
     do {
       rounds += 1;
       await runRound(stage);
-    } while (stage.findings.length === 0 && settings.again(rounds));
+    } while (findings.length === 0 && settings.again(rounds));
     await stopAll(stage);
   } catch (error) {
-    stage.findings.push((error as Error).message);
+    findings.push(inspect(error));
   } finally {
     load.abandon();
-    stage.findings.push(...harness.crashes);
-    await harness.close();
-    signal(await postgresOf(settings.dataDir), 'SIGKILL');
+    findings.push(...harness.crashes);
+    for (const finding of findings) settings.log(`FOUND: ${finding}`);
   }
   return {
-    kills: rounds * settings.killsPerRound,
+    recoveries,
     acknowledged: book.acknowledged.length,
     payments: book.accepted('payment').length,
     repeated: client.repeated,
-    findings: stage.findings,
+    missing: world.missing,
+    findings,
   };
 }
 
-async function runRound(stage: Stage): Promise<void> {
-  const { harness, load, random, settings } = stage;
+async function runRound<Where extends World>(stage: Stage<Where>): Promise<void> {
+  const { world, load, random, settings } = stage;
+  const blows = planRound(settings.setting, world.missing, settings.combinations, random);
   load.start();
-  for (const name of plan(settings.killsPerRound, random)) {
+  for (const blow of blows) {
     await sleep(random.between(LEAST_LOAD_MS, MOST_LOAD_MS));
-    settings.log(`${stage.book.acknowledged.length} requests acknowledged: ${name}`);
-    await KILLS[name]!(sceneOf(stage));
+    // Each has choices of its own, so that one that makes another number of them does not change those after it.
+    await deal(stage, blow, createRandom(random.below(2 ** 32)));
   }
-  for (const server of harness.servers) await harness.ready(server);
+  await settled(stage);
   await load.stop();
-  await inspect(stage);
+  await within(AUDIT_LIMIT_MS, 'the audit', compareAll(stage));
 }
 
-/** As many kills as wanted, each way as often as the others, in random order. */
-function plan(count: number, random: Random): readonly string[] {
-  const ways = Object.keys(KILLS);
-  const planned: string[] = [];
-  while (planned.length < count) planned.push(...random.shuffle(ways));
-  return planned.slice(0, count);
+/** Lets the disasters strike, mends them in reverse order, and sees whether the platform goes on. */
+async function deal<Where extends World>(stage: Stage<Where>, blow: Blow<Where>, random: Random): Promise<void> {
+  const { settings, harness, book, probe, recoveries } = stage;
+  const name = blow.map(([part]) => part).join(' + ');
+  await settled(stage);
+  if (blow.some(([, { servers }]) => servers === 2) && harness.servers.length < 2) await harness.ready(harness.start());
+  const scene = sceneOf(stage, random, blow.length === 1);
+  const mends: Mend[] = [];
+  const began = performance.now();
+  for (const [part, disaster] of blow) mends.unshift(await within(BLOW_LIMIT_MS, part, disaster.strike(scene)));
+  for (const mend of mends) await within(BLOW_LIMIT_MS, `mending ${name}`, mend());
+  const mended = performance.now();
+  const recovery = await probe(`after ${name}`);
+  const lasted = Math.round(mended - began);
+  settings.log(
+    `${book.acknowledged.length} requests: ${name}, for ${lasted} ms; first payment accepted after ${recovery} ms`,
+  );
+  recoveries.set(name, [...(recoveries.get(name) ?? []), recovery]);
 }
 
-function sceneOf(stage: Stage): Scene {
-  const { harness, random, findings } = stage;
-  return { harness, random, report: (finding) => findings.push(finding), goesOn: () => goesOn(stage) };
+function sceneOf<Where extends World>(stage: Stage<Where>, random: Random, alone: boolean): Scene<Where> {
+  const { harness, world, client, probe, findings } = stage;
+  return {
+    harness,
+    world,
+    random,
+    alone,
+    report: (finding) => findings.push(finding),
+    goesOn: async (through) => void (await probe('meanwhile', through)),
+    refusals: () => client.repeated.get(503) ?? 0,
+  };
 }
 
-let probes = 0;
-
-/** Makes a payment and waits for its end. @throws Error when it does not come */
-async function goesOn({ client, book, findings, harness }: Stage): Promise<void> {
-  const deadline = Date.now() + GOES_ON_LIMIT_MS;
-  const overdue = () => Date.now() > deadline || harness.crashes.length > 0;
-  const key = `probe-${probes++}`;
-  const body = { amount: '0.01', currency: 'USD', method: 'wallet', customer_id: 'user-0', metadata: { key } };
-  const request = { key, path: '/payments', body };
-  const operation = { kind: 'payment', request, userId: 'user-0', amountMinor: 1, method: 'wallet' } as const;
-  const answer = await client.send(request, overdue);
-  if (answer === undefined) throw new Error('no payment was accepted after the kill');
-  book.note(operation, answer);
-  for (;;) {
-    const { status, reason } = await paymentAt(client, answer.body.id!);
-    if (status === 'FAILED') findings.push(`a payment after the kill was given up: ${reason}`);
-    if (status !== 'PENDING') return;
-    if (overdue()) throw new Error(`payment ${answer.body.id} has no final status after the kill`);
-    await sleep(GOES_ON_POLL_MS);
-  }
-}
-
-async function paymentAt(client: Client, id: string): Promise<Pick<ShownPayment, 'status' | 'reason'>> {
-  try {
-    return await client.get<ShownPayment>(`/payments/${id}`);
-  } catch {
-    // It may be out of reach for a moment yet; the limit of the caller ends the wait.
-    return { status: 'PENDING', reason: null };
-  }
+/** Waits until nothing is on its way to an end or a start any more. */
+async function settled({ harness, world }: Stage<World>): Promise<void> {
+  await until('PostgreSQL runs', async () => (await world.postgres()).length > 1);
+  for (const server of harness.servers) await harness.ready(server);
 }
 
 /** Waits until all is final, then compares everything with everything. */
-async function inspect(stage: Stage): Promise<void> {
-  const { harness, client, book, load, findings, settings } = stage;
-  settings.log(`${book.acknowledged.length} requests acknowledged: waiting until every payment is final`);
+async function compareAll<Where extends World>(stage: Stage<Where>): Promise<void> {
+  const { world, client, book, load, findings, settings } = stage;
+  settings.log(`${book.acknowledged.length} requests: waiting until every payment is final`);
   findings.push(...load.unanswered.map((key) => `${key} was never answered`));
   findings.push(...[...client.complaints].map(([what, times]) => `a client was answered ${what}, ${times} times`));
-  await withDatabase(settings.dataDir, async (sql) => {
-    const open = await settle(sql);
+  const database = await world.openDatabase();
+  const pool = createPool(
+    { url: database.url, applicationName: 'auditor', maxConnections: 2, statementTimeoutMs: 60_000 },
+    (error) => settings.log(`the auditor's connection broke: ${error.message}`),
+  );
+  try {
+    const open = await settle(pool);
     findings.push(...open.map((what) => `not final: ${what}`));
-    findings.push(...audit(book, await gatherEvidence(client, sql, harness.dataDir)));
-    findings.push(...(await verifyStore(sql)).map(({ message }) => `verify: ${message}`));
-  });
+    const simulatorUrl = await world.simulatorUrl();
+    findings.push(...audit(book, await gatherEvidence(client, pool, simulatorUrl)));
+    findings.push(...(await verify(database.url, simulatorUrl)));
+  } finally {
+    await pool.close();
+    await database.close();
+  }
   settings.log(`audit: ${findings.length} findings`);
 }
 
-async function withDatabase(dataDir: string, work: (sql: Pool) => Promise<void>): Promise<void> {
-  const log = { info: () => undefined, warn: console.warn, error: console.error };
-  const postgres = await startEmbeddedPostgres({ dataDir: join(dataDir, 'postgres'), log });
-  const settings = { url: postgres.url, applicationName: 'auditor', maxConnections: 2, statementTimeoutMs: 60_000 };
-  const pool = createPool(settings, (error) => console.warn(error.message));
-  try {
-    await work(pool);
-  } finally {
-    await pool.close();
-    await postgres.stop();
-  }
-}
-
-async function stopAll({ harness, findings, settings }: Stage): Promise<void> {
+async function stopAll<Where extends World>({ harness, world, findings }: Stage<Where>): Promise<void> {
   for (const server of harness.servers) {
     const ended = await harness.stop(server);
     if (ended !== 'code 0') findings.push(`the last stop ended with ${ended}`);
   }
-  const left = await postgresOf(settings.dataDir);
-  if (left.length > 0) findings.push(`PostgreSQL still runs after the last stop: ${left}`);
+  findings.push(...(await world.afterLastStop()));
 }

@@ -27,12 +27,17 @@ export interface Answer {
   readonly body: Body;
 }
 
+interface RetryAfter {
+  /** Seconds. */
+  readonly retryAfter: number | undefined;
+}
+
 /** A client as it should be: it tries again what may pass, under the same key, when it is told to. */
 export interface Client {
-  /** Resolves with the first answer that is final; undefined when `giveUp` said so before. */
-  send(request: Request, giveUp: () => boolean): Promise<Answer | undefined>;
-  /** @throws Error when it is not answered with 200 */
-  get<Shown>(path: string): Promise<Shown>;
+  /** Resolves with the first answer that is final; undefined when `giveUp` said so before. @param only the server to ask */
+  send(request: Request, giveUp: () => boolean, only?: string): Promise<Answer | undefined>;
+  /** @param only the server to ask @throws Error when it is not answered with 200 */
+  get<Shown>(path: string, only?: string): Promise<Shown>;
   /** Answers that no client should get, counted by what is wrong. */
   readonly complaints: ReadonlyMap<string, number>;
   /** How often each answer came that asked to come again; 0: no answer at all. */
@@ -45,8 +50,7 @@ export function createClient(urls: () => readonly string[]): Client {
   const repeated = new Map<number, number>();
   let turn = 0;
 
-  const call = async (request: Request): Promise<Answer & { readonly retryAfter: number | undefined }> => {
-    const known = urls();
+  const call = async (request: Request, known: readonly string[]): Promise<Answer & RetryAfter> => {
     if (known.length === 0) return NOT_ANSWERED;
     const url = known[turn++ % known.length]!;
     const headers: Record<string, string> = { 'content-type': 'application/json', 'idempotency-key': request.key };
@@ -63,9 +67,9 @@ export function createClient(urls: () => readonly string[]): Client {
     }
   };
 
-  const send: Client['send'] = async (request, giveUp) => {
+  const send: Client['send'] = async (request, giveUp, only) => {
     while (!giveUp()) {
-      const answer = await call(request);
+      const answer = await call(request, only === undefined ? urls() : [only]);
       const pause = pauseAfter(answer);
       if (pause === undefined) return { status: answer.status, body: answer.body };
       count(repeated, answer.status);
@@ -76,8 +80,8 @@ export function createClient(urls: () => readonly string[]): Client {
     return undefined;
   };
 
-  const get = async <Shown>(path: string): Promise<Shown> => {
-    const response = await fetch(urls()[0] + path, { signal: AbortSignal.timeout(CALL_LIMIT_MS) });
+  const get = async <Shown>(path: string, only = urls()[0]): Promise<Shown> => {
+    const response = await fetch(only + path, { signal: AbortSignal.timeout(CALL_LIMIT_MS) });
     if (response.ok) return (await response.json()) as Shown;
     throw new Error(`GET ${path} was answered ${response.status}: ${await response.text()}`);
   };
@@ -88,7 +92,7 @@ export function createClient(urls: () => readonly string[]): Client {
 const NOT_ANSWERED = { status: 0, body: {}, retryAfter: undefined };
 
 /** Milliseconds until the request is sent again; undefined: the answer is final. */
-function pauseAfter(answer: Answer & { readonly retryAfter: number | undefined }): number | undefined {
+function pauseAfter(answer: Answer & RetryAfter): number | undefined {
   const { status, body, retryAfter } = answer;
   if (status === 0) return UNREACHABLE_PAUSE_MS;
   const passes = status === 429 || status >= 500 || body.code === 'idempotency_key_in_progress';
@@ -97,7 +101,7 @@ function pauseAfter(answer: Answer & { readonly retryAfter: number | undefined }
 }
 
 /** What a client may be told to come again with: 503, 429 or 409, each with the time. */
-function complaintAbout(answer: Answer & { readonly retryAfter: number | undefined }): string | undefined {
+function complaintAbout(answer: Answer & RetryAfter): string | undefined {
   const { status, body, retryAfter } = answer;
   if (status === 0) return undefined;
   const code = `${status} ${body.code}`;

@@ -1,12 +1,10 @@
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import type { Sql } from '#kernel/postgres/sql.ts';
-import { type BelievedCharge, believedCharges } from '#services/gateway/queries.ts';
 import type { RecordedCharge } from '#services/gateway/reconciliation.ts';
 import type { Client } from './client.ts';
 import { type History, readHistory } from './history.ts';
 
 const PAGE = 1000;
+const CALL_LIMIT_MS = 20_000;
 
 /** What is read of the API's answers. Amounts in minor units. */
 export interface ShownPayment {
@@ -20,15 +18,6 @@ export interface ShownWallet {
   readonly id: string;
   readonly user_id: string;
   readonly balance_minor: number;
-}
-interface ShownAccount {
-  readonly account: string;
-  readonly currency: string;
-  readonly balance_minor: number;
-}
-interface TrialBalance {
-  readonly balanced: boolean;
-  readonly currencies: readonly object[];
 }
 interface StuckSaga {
   readonly payment_id: string;
@@ -52,33 +41,24 @@ interface Page<Item> {
 export interface Evidence {
   readonly payments: ReadonlyMap<string, ShownPayment>;
   readonly wallets: readonly ShownWallet[];
-  /** Balances by `account currency`. */
-  readonly accounts: ReadonlyMap<string, number>;
-  readonly trialBalance: TrialBalance;
   readonly stuck: readonly StuckSaga[];
   readonly deadLetters: readonly DeadLetter[];
   /** Rows of the error log, those that wait for another attempt included. */
   readonly failures: readonly Failure[];
   readonly charges: readonly RecordedCharge[];
-  readonly believed: readonly BelievedCharge[];
   readonly history: History;
 }
 
-/** @param dataDir of the server, which tells where its gateway simulator is */
-export async function gatherEvidence(client: Client, sql: Sql, dataDir: string): Promise<Evidence> {
-  const simulator = await readFile(join(dataDir, 'simulator.url'), 'utf8');
+/** @param simulator the url of the gateway simulator */
+export async function gatherEvidence(client: Client, sql: Sql, simulator: string): Promise<Evidence> {
   const payments = await listAll<ShownPayment>(client.get, '/api/v1/payments');
-  const accounts = await listAll<ShownAccount>(client.get, '/api/v1/ledger/accounts');
   return {
     payments: new Map(payments.map((payment) => [payment.id, payment])),
     wallets: await listAll<ShownWallet>(client.get, '/api/v1/wallets'),
-    accounts: new Map(accounts.map((entry) => [`${entry.account} ${entry.currency}`, entry.balance_minor])),
-    trialBalance: await client.get('/api/v1/ledger/trial-balance'),
     stuck: (await client.get<Page<StuckSaga>>('/api/v1/sagas?stuck=true')).data,
     deadLetters: (await client.get<Page<DeadLetter>>('/api/v1/dlq')).data,
     failures: await sql.query(`SELECT consumer, status, event ->> 'type' AS type, error FROM error_log LIMIT ${PAGE}`),
     charges: await listAll((path) => getJson(simulator + path), '/charges'),
-    believed: await allBelieved(sql),
     history: await readHistory(sql),
   };
 }
@@ -95,15 +75,7 @@ async function listAll<Item>(get: (path: string) => Promise<Page<Item>>, path: s
   return found;
 }
 
-async function allBelieved(sql: Sql): Promise<readonly BelievedCharge[]> {
-  const found: BelievedCharge[] = [];
-  for (;;) {
-    const page = await believedCharges(sql, found.at(-1)?.payment_id ?? null, PAGE);
-    found.push(...page);
-    if (page.length < PAGE) return found;
-  }
-}
-
 async function getJson<Shown>(url: string): Promise<Shown> {
-  return (await (await fetch(url)).json()) as Shown;
+  const response = await fetch(url, { signal: AbortSignal.timeout(CALL_LIMIT_MS) });
+  return (await response.json()) as Shown;
 }

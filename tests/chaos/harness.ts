@@ -1,19 +1,22 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { createWriteStream } from 'node:fs';
-import { writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
+import { createWriteStream, existsSync } from 'node:fs';
+import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { until } from '../support/until.ts';
+import type { Guardian } from './guardian.ts';
+import { signal } from './processes.ts';
+import type { World } from './world.ts';
 
-const PROGRAM = join(import.meta.dirname, '../../src/cli/main.ts');
-const MAX_SERVERS = 2;
+export const PROGRAM = join(import.meta.dirname, '../../src/cli/main.ts');
+const CLOCK = join(import.meta.dirname, 'stepped-clock.ts');
 const READY_LIMIT_MS = 90_000;
 const STOP_LIMIT_MS = 60_000;
 const POLL_MS = 50;
 
 /**
- * What differs from a user's settings, so that twenty kills fit into minutes: a process that died is taken for dead, a
+ * What differs from a user's settings, so that many disasters fit into minutes: a process that died is taken for dead, a
  * call that hangs for lost, and a gateway for mended, sooner; and batches are decided ahead although there are few requests.
  */
 const SETTINGS = {
@@ -31,6 +34,8 @@ const FRAUD_RULES = { rules: [{ name: 'blocked', action: 'decline', when: { cust
 /** A server process. */
 export interface Server {
   readonly url: string;
+  /** Which of the servers that may run at a time: 0 or 1. */
+  readonly place: number;
   readonly port: number;
   readonly pid: number;
   /** `code 0`, `SIGKILL`…; undefined while it runs. */
@@ -39,28 +44,34 @@ export interface Server {
   readonly exit: Promise<string>;
 }
 
-/** The servers on one data folder. */
+/** The servers of one platform. */
 export interface Harness {
-  readonly dataDir: string;
   /** Those that were started and have not ended. */
   readonly servers: readonly Server[];
   /** How those ended that nobody killed or stopped. */
   readonly crashes: readonly string[];
-  /** Starts a server on a port that no other of them uses; it is not ready yet. */
+  /** Starts a server on a place that no other of them has; it is not ready yet. */
   start(): Server;
   /** Waits until it takes requests. @throws Error when it ends instead, or takes too long */
   ready(server: Server): Promise<void>;
   kill(server: Server): Promise<void>;
   /** Asks it to stop, as Ctrl-C does. @returns how it ended */
   stop(server: Server): Promise<string>;
+  /** Makes its clock differ by so many milliseconds from that of the machine. It must be ready. */
+  setClock(server: Server, offsetMs: number): Promise<void>;
   /** Kills what still runs. */
   close(): Promise<void>;
 }
 
-/** @param dataDir an empty folder */
-export async function createHarness(dataDir: string): Promise<Harness> {
-  const ports = await freePorts(MAX_SERVERS + 1);
-  const simulatorPort = ports.pop()!;
+export interface HarnessPorts {
+  readonly dataDir: string;
+  /** What the servers stand on. */
+  readonly world: Pick<World, 'settingsOf'>;
+  readonly ports: readonly number[];
+  readonly guardian: Guardian;
+}
+
+export async function createHarness({ dataDir, world, ports, guardian }: HarnessPorts): Promise<Harness> {
   const rulesFile = join(dataDir, 'fraud-rules.json');
   await writeFile(rulesFile, JSON.stringify(FRAUD_RULES));
   const output = createWriteStream(join(dataDir, 'servers.log'), { flags: 'a' });
@@ -68,20 +79,24 @@ export async function createHarness(dataDir: string): Promise<Harness> {
   const condemned = new Set<Server>();
   let servers: Server[] = [];
 
+  const clockFile = (place: number) => join(dataDir, `clock-${place}`);
+
   const start = (): Server => {
-    const port = ports.find((candidate) => servers.every((server) => server.port !== candidate))!;
+    const place = ports.findIndex((_, candidate) => servers.every((server) => server.place !== candidate));
     const env = {
       ...SETTINGS,
       PATH: process.env.PATH,
-      CAUDAL_DATA: dataDir,
       FRAUD_RULES_FILE: rulesFile,
-      PORT: String(port),
-      SIMULATOR_PORT: String(simulatorPort),
+      PORT: String(ports[place]),
+      CHAOS_CLOCK_FILE: clockFile(place),
+      ...world.settingsOf(place),
     };
-    const child = spawn(process.execPath, [PROGRAM, 'start'], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+    const args = ['--import', CLOCK, PROGRAM, 'start'];
+    const child = spawn(process.execPath, args, { env, stdio: ['ignore', 'pipe', 'pipe'] });
+    guardian.watch(child.pid!);
     child.stdout.pipe(output, { end: false });
     child.stderr.pipe(output, { end: false });
-    const server = watch(child, port);
+    const server = watch(child, place, ports[place]!);
     servers.push(server);
     void server.exit.then((ended) => {
       servers = servers.filter((other) => other !== server);
@@ -90,19 +105,13 @@ export async function createHarness(dataDir: string): Promise<Harness> {
     return server;
   };
 
-  const end = (server: Server, signal: NodeJS.Signals): Promise<string> => {
+  const end = (server: Server, how: NodeJS.Signals): Promise<string> => {
     condemned.add(server);
-    if (server.ended === undefined) process.kill(server.pid, signal);
+    if (server.ended === undefined) process.kill(server.pid, how);
     return server.exit;
   };
 
-  const killAll = (): void => {
-    for (const { pid } of servers) process.kill(pid, 'SIGKILL');
-  };
-  process.on('exit', killAll);
-
   return {
-    dataDir,
     get servers() {
       return servers;
     },
@@ -116,15 +125,21 @@ export async function createHarness(dataDir: string): Promise<Harness> {
       await end(server, 'SIGKILL');
       return `nothing: it still ran after ${STOP_LIMIT_MS} ms`;
     },
+    setClock: async (server, offsetMs) => {
+      const file = clockFile(server.place);
+      await rm(`${file}.set`, { force: true });
+      await writeFile(file, String(offsetMs));
+      signal([server.pid], 'SIGUSR2');
+      await until('the clock is set', () => server.ended !== undefined || existsSync(`${file}.set`));
+    },
     close: async () => {
-      process.off('exit', killAll);
       await Promise.all(servers.map((server) => end(server, 'SIGKILL')));
       output.end();
     },
   };
 }
 
-function watch(child: ChildProcess, port: number): Server {
+function watch(child: ChildProcess, place: number, port: number): Server {
   let ended: string | undefined;
   const exit = once(child, 'exit').then(([code, signal]) => {
     ended = signal === null ? `code ${code}` : String(signal);
@@ -132,6 +147,7 @@ function watch(child: ChildProcess, port: number): Server {
   });
   return {
     url: `http://127.0.0.1:${port}`,
+    place,
     port,
     pid: child.pid!,
     get ended() {
@@ -159,13 +175,4 @@ async function isReady(url: string): Promise<boolean> {
     // Nobody listens there yet.
     return false;
   }
-}
-
-/** Ports that are free now, each another one. */
-async function freePorts(count: number): Promise<number[]> {
-  const probes = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'));
-  await Promise.all(probes.map((probe) => once(probe, 'listening')));
-  const ports = probes.map((probe) => (probe.address() as { port: number }).port);
-  await Promise.all(probes.map((probe) => once(probe.close(), 'close')));
-  return ports;
 }

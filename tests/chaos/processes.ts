@@ -1,7 +1,12 @@
 import { execFile } from 'node:child_process';
+import { randomInt } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+
+const LEAST_PORT = 12_000;
+const MOST_PORT = 32_000;
 
 interface ProcessEntry {
   readonly pid: number;
@@ -18,12 +23,9 @@ async function processes(): Promise<readonly ProcessEntry[]> {
   });
 }
 
-/** The gateway simulator that a server started; undefined while none runs. */
-export async function simulatorOf(serverPid: number): Promise<number | undefined> {
-  const found = (await processes()).find(
-    ({ parent, command }) => parent === serverPid && command.includes('simulator/main.ts'),
-  );
-  return found?.pid;
+/** Whether the process runs, and its command line contains this text: its number may be another program's by now. */
+export async function runsAs(pid: number, text: string): Promise<boolean> {
+  return (await processes()).some((entry) => entry.pid === pid && entry.command.includes(text));
 }
 
 /** The postmaster of the data folder and its children; empty when none runs. */
@@ -45,4 +47,25 @@ export function signal(pids: readonly number[], name: NodeJS.Signals): void {
       if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
     }
   }
+}
+
+/**
+ * Ports of 127.0.0.1 that are free now, each another one. They are none of those that the system gives to clients: while a
+ * server is down, a client that comes from its port would keep it from starting again.
+ */
+export async function freePorts(count: number): Promise<readonly number[]> {
+  const found = new Set<number>();
+  while (found.size < count) {
+    const port = randomInt(LEAST_PORT, MOST_PORT);
+    if (!found.has(port) && (await isFree(port))) found.add(port);
+  }
+  return [...found];
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const probe = createServer();
+    probe.once('error', () => resolve(false));
+    probe.listen(port, '127.0.0.1', () => probe.close(() => resolve(true)));
+  });
 }

@@ -7,7 +7,7 @@ import type { Tail } from './tail.ts';
 /** The group of all processes that write; it has no partitions. */
 const PROCESSES = 'processes';
 
-/** Knows which other processes live, and keeps `tail.alone` true to it. */
+/** Knows which other processes live, and keeps `tail.alone` true to it: only who has seen no other for a lease is alone. */
 export interface Presence {
   /** Enters. When others live, waits until they surely know, so that none of them still believes to be alone. */
   start(): Promise<void>;
@@ -35,12 +35,17 @@ export function createPresence(
   let member = settings.instance;
   let endBeats: () => void = () => undefined;
   let beating = false;
+  /** Heartbeats in a row that saw no other process. Counted, not timed: a clock that is set makes no lease pass. */
+  let lonelyBeats = 0;
 
   const look = async (): Promise<void> => {
     const view = await groups.heartbeat(PROCESSES, member, settings.leaseMs);
     if (!view.members.includes(member)) throw new MembershipLostError(`${member} was taken for dead`);
     members = view.members;
-    const alone = members.length === 1;
+    lonelyBeats = members.length === 1 ? lonelyBeats + 1 : 0;
+    // Those that were put out may live all the same, when the database was out of reach for longer than a lease: they enter
+    // again, and until then write what the short cut must not overtake. The first heartbeat has no time behind it.
+    const alone = (lonelyBeats - 1) * settings.heartbeatMs >= settings.leaseMs;
     if (tail.alone && !alone) log.info({ instances: members.length }, 'other processes share this store');
     tail.alone = alone;
     if (!alone) tail.wake();
@@ -48,6 +53,7 @@ export function createPresence(
 
   const enter = async (): Promise<void> => {
     tail.alone = false;
+    lonelyBeats = 0;
     member = generation === 0 ? settings.instance : `${settings.instance}.${generation}`;
     generation += 1;
     await groups.join(PROCESSES, member, []);
@@ -61,6 +67,7 @@ export function createPresence(
       await look();
     } catch (cause) {
       tail.alone = false;
+      lonelyBeats = 0;
       if (cause instanceof MembershipLostError)
         await enter().catch((error: Error) => log.warn({ error }, 'cannot join the processes yet'));
       else log.warn({ error: toError(cause) }, 'cannot say that this process lives');

@@ -2,6 +2,11 @@ import pg from 'pg';
 
 /** 100 connections are the default of PostgreSQL; a process takes a small, named share of them. */
 export const CONNECT_TIMEOUT_MS = 5000;
+/**
+ * A transaction that PostgreSQL waits so long for is ended, milliseconds. Who froze or was cut off in the middle of one would
+ * otherwise keep its locks, and with them its partitions, until PostgreSQL finds the connection dead: after hours.
+ */
+export const STALLED_TRANSACTION_MS = 10_000;
 
 const INT8 = 20;
 const TIMESTAMPTZ = 1184;

@@ -1,7 +1,7 @@
 import type { Writable } from 'node:stream';
 import pg from 'pg';
 import { UnavailableError } from '../core/errors.ts';
-import { connectionOptions } from './driver.ts';
+import { connectionOptions, STALLED_TRANSACTION_MS } from './driver.ts';
 import { translate } from './sqlstate.ts';
 
 /** One statement of a pipelined transaction; prepared once per connection under its name. */
@@ -50,14 +50,22 @@ interface Prepared {
 }
 
 /**
+ * Of one that did not arrive as a whole, PostgreSQL does not think as idle: only `transaction_timeout` ends it, which there is
+ * from version 17 on.
+ */
+const LIMIT_TRANSACTIONS = `SELECT set_config(name, $1, false) FROM pg_settings WHERE name = 'transaction_timeout'`;
+
+/**
  * Opens a connection of its own, outside any pool.
  * @param timeoutMs the connection is given up when it does not answer for so long, milliseconds
+ * @param stalledTransactionMs a transaction that takes longer is ended by PostgreSQL, milliseconds
  * @throws UnavailableError
  */
 export async function openPipelinedConnection(
   url: string,
   applicationName: string,
   timeoutMs: number,
+  stalledTransactionMs = STALLED_TRANSACTION_MS,
 ): Promise<PipelinedConnection> {
   const client = new pg.Client(connectionOptions(url, applicationName));
   const prepared: Prepared = { known: new Set(), doubtful: new Set() };
@@ -72,7 +80,9 @@ export async function openPipelinedConnection(
   });
   try {
     await client.connect();
+    await client.query(LIMIT_TRANSACTIONS, [String(stalledTransactionMs)]);
   } catch (cause) {
+    await client.end().catch(() => undefined);
     throw translate(cause);
   }
   const { processID, connection } = client as unknown as { processID: number; connection: Wire };

@@ -1,5 +1,5 @@
 import pg from 'pg';
-import { connectionOptions } from './driver.ts';
+import { connectionOptions, STALLED_TRANSACTION_MS } from './driver.ts';
 import type { Sql } from './sql.ts';
 import { translate } from './sqlstate.ts';
 
@@ -10,6 +10,8 @@ export interface PoolSettings {
   readonly maxConnections: number;
   /** A statement that runs longer is cancelled, milliseconds. */
   readonly statementTimeoutMs: number;
+  /** See `STALLED_TRANSACTION_MS`, which is the default. */
+  readonly stalledTransactionMs?: number;
 }
 
 export interface Pool extends Sql {
@@ -27,6 +29,7 @@ export function createPool(settings: PoolSettings, onError: (error: Error) => vo
     max: settings.maxConnections,
     idleTimeoutMillis: 30_000,
     statement_timeout: settings.statementTimeoutMs,
+    idle_in_transaction_session_timeout: settings.stalledTransactionMs ?? STALLED_TRANSACTION_MS,
   });
   pool.on('error', onError);
   // One in use fails its next statement; that nobody listens in between would end the process.

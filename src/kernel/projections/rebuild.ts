@@ -81,6 +81,7 @@ export function rebuild(model: ReadModel, ports: RebuildPorts, options: RebuildO
 
 /** A lock that ends with the transaction, however that ends. */
 async function beAlone(guard: Sql, { projection }: ReadModel): Promise<void> {
+  await guard.query('SET LOCAL idle_in_transaction_session_timeout = 0');
   const rows = await guard.query<{ free: boolean }>(
     'SELECT pg_try_advisory_xact_lock(hashtextextended($1, 0)) AS free',
     [`caudal.rebuild ${projection.table.name}`],

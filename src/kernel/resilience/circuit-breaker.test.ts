@@ -47,6 +47,15 @@ test('a value that counts as a failure opens it, and is still returned', async (
   assert.equal(breaker.metrics().state, 'open');
 });
 
+for (const behindMs of [0, 3_600_000])
+  test(`the probe goes through although the system's clock was set back, the platform's by ${behindMs} ms`, async (t) => {
+    const { clock, breaker } = breakerAt();
+    await failTimes(breaker, 5);
+    t.mock.timers.enable({ apis: ['Date'], now: Date.now() - 3_600_000 });
+    clock.time += 60_000 - behindMs;
+    assert.equal(await breaker.execute(works), 'done');
+  });
+
 test('after a minute one probe goes through, others are rejected meanwhile, and its success closes it', async () => {
   const { clock, breaker } = breakerAt();
   await failTimes(breaker, 5);

@@ -68,11 +68,15 @@ export function createCircuitBreaker(settings: CircuitBreakerSettings): CircuitB
   let openSince: number | undefined;
   let lastOpened = 0;
 
-  const mayProbe = () => clock.now() - lastOpened >= halfOpenAfterMs;
-  // The policy compares the time since it opened, by the system's clock, with this duration.
+  // A clock that was set back must not keep calls away until it is as late again as it was.
+  const mayProbe = (): boolean => {
+    const waitedMs = clock.now() - lastOpened;
+    return waitedMs < 0 || waitedMs >= halfOpenAfterMs;
+  };
+  // The policy compares the time since it opened, by the system's clock, with this duration. That clock may have been set back.
   const untilProbe: IBackoff<unknown> = {
     get duration() {
-      return mayProbe() ? 0 : Number.POSITIVE_INFINITY;
+      return mayProbe() ? Number.NEGATIVE_INFINITY : Number.POSITIVE_INFINITY;
     },
     next: () => untilProbe,
   };

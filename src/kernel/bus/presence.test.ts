@@ -1,0 +1,60 @@
+import assert from 'node:assert/strict';
+import { type TestContext, test } from 'node:test';
+import type { Scheduler } from '../core/clock.ts';
+import { createLog } from '../observability/log.ts';
+import type { GroupStore } from './group.ts';
+import { createPresence } from './presence.ts';
+import { createTail } from './tail.ts';
+
+const HEARTBEAT_MS = 1000;
+const LEASE_MS = 5000;
+
+/** The presence of process `a`, which sees at each heartbeat whom the test says. */
+async function openPresence(t: TestContext) {
+  let heart: () => void = () => undefined;
+  const clock: Scheduler = {
+    now: () => assert.fail('a clock can be set'),
+    after: () => assert.fail('there is nobody to wait for'),
+    every: (ms, call) => {
+      assert.equal(ms, HEARTBEAT_MS);
+      heart = call;
+      return () => undefined;
+    },
+  };
+  let seen: readonly string[] | Error = ['a'];
+  const heartbeat: GroupStore['heartbeat'] = async () => {
+    if (seen instanceof Error) throw seen;
+    return { members: seen, partitions: [] };
+  };
+  const groups = { heartbeat, join: async () => undefined, leave: async () => undefined } as Partial<GroupStore>;
+  const tail = createTail();
+  const settings = { instance: 'a', heartbeatMs: HEARTBEAT_MS, leaseMs: LEASE_MS };
+  const presence = createPresence(settings, groups as GroupStore, tail, clock, createLog('silent'), () => undefined);
+  await presence.start();
+  t.after(() => presence.stop());
+  return async (members: readonly string[] | Error, times = 1): Promise<boolean> => {
+    seen = members;
+    for (let beats = 0; beats < times; beats++) {
+      heart();
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    return tail.alone;
+  };
+}
+
+test('who has seen no other process for a lease is alone', async (t) => {
+  const beat = await openPresence(t);
+  assert.equal(await beat(['a'], 4), false);
+  assert.equal(await beat(['a']), true);
+  assert.equal(await beat(['a', 'b']), false);
+});
+
+test('others that were put out because nobody could reach the database are waited for', async (t) => {
+  const beat = await openPresence(t);
+  await beat(['a', 'b']);
+  assert.equal(await beat(new Error('PostgreSQL is out of reach'), 6), false);
+  assert.equal(await beat(['a']), false, 'b has just been put out, and may live');
+  assert.equal(await beat(['a', 'b.1']), false);
+  assert.equal(await beat(['a'], 5), false);
+  assert.equal(await beat(['a']), true);
+});

@@ -1,0 +1,42 @@
+import assert from 'node:assert/strict';
+import { appendFileSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { openFolder } from '../support/data-folder.ts';
+import { runCampaign } from './campaign.ts';
+import type { Setting } from './plan.ts';
+import { recoveryTable } from './report.ts';
+import type { World } from './world.ts';
+
+const REQUESTS_PER_SECOND = 40;
+const COMBINATIONS = 3;
+const LEAST_PAYMENTS = 100;
+const LIMIT_MS = 12 * 60_000;
+
+/** `CHAOS_SEED=… npm test -- --only tests/chaos` does again what a run that failed did. */
+const seed = Number(process.env.CHAOS_SEED ?? Date.now() % 1_000_000);
+
+/** Declares the test: every disaster at least once, and a few two at a time, with an audit at the end. */
+export function shortForm<Where extends World>(what: string, setting: Setting<Where>): void {
+  const name = `every disaster to ${what}, under load: nothing lost, nothing doubled, the ledger at zero; CHAOS_SEED=${seed}`;
+  test(name, { timeout: LIMIT_MS }, async (t) => {
+    const dataDir = await openFolder();
+    const started = performance.now();
+    const log = (line: string) => {
+      const timed = `${((performance.now() - started) / 1000).toFixed(1).padStart(6)} s  ${line}`;
+      console.log(timed);
+      appendFileSync(join(dataDir, 'campaign.log'), `${timed}\n`);
+    };
+    log(`CHAOS_SEED=${seed}`);
+    const again = () => false;
+    const sizes = { requestsPerSecond: REQUESTS_PER_SECOND, combinations: COMBINATIONS };
+    const verdict = await runCampaign({ dataDir, setting, seed, ...sizes, again, log });
+    console.log(recoveryTable(verdict.recoveries));
+    assert.deepEqual(verdict.findings, [], `the data and the logs are left in ${dataDir}`);
+    assert.ok(verdict.payments > LEAST_PAYMENTS, 'there was hardly any load');
+    for (const [group, reason] of verdict.missing)
+      await t.test(`disasters of the ${group}: ${reason}`, (left) => left.skip(reason));
+    await rm(dataDir, { recursive: true });
+  });
+}
