@@ -8,7 +8,7 @@ import type { LogPage, Store } from '#kernel/event-store/store.ts';
 import type { FailureStore } from '#kernel/processor/failures.ts';
 import type { Random } from '../support/random.ts';
 import type { Faults } from './faults.ts';
-import { type CallFaults, createLink, type Link } from './link.ts';
+import { type CallFaults, createLink } from './link.ts';
 import type { Machine } from './machine.ts';
 import { createSession } from './session.ts';
 import type { VirtualTime } from './virtual-time.ts';
@@ -19,15 +19,18 @@ export interface Database {
   readonly tables: MemoryTables;
   /** While true, nothing reaches it. */
   down: boolean;
+  /** What its clock is ahead of the time of the simulation, milliseconds. All processes go by it. */
+  clockOffsetMs: number;
   /** What a process on this machine sees of it. */
   seenFrom(machine: Machine): DatabaseView;
 }
 
 export interface DatabaseView extends Work {
+  /** Sets the clock of the machine by that of the database. @throws UnavailableError */
+  synchronize(): Promise<void>;
   readonly store: Store;
   readonly groups: GroupStore;
   readonly failures: FailureStore;
-  readonly link: Link;
 }
 
 const READ: CallFaults = { crashBefore: 'crash before read', refused: 'read refused' };
@@ -40,7 +43,7 @@ const HAND_OVER: CallFaults = {
 
 export function createDatabase(time: VirtualTime, random: Random, faults: Faults): Database {
   const tables = createMemoryTables();
-  const groups = createMemoryGroupStore(tables, time);
+  const groups = createMemoryGroupStore(tables, { now: () => Math.floor(time.now() + database.clockOffsetMs) });
   const failures = createMemoryFailureStore(tables);
   const work = createWork(tables);
 
@@ -50,7 +53,7 @@ export function createDatabase(time: VirtualTime, random: Random, faults: Faults
     const store = createMemoryStore(machine.clock, tables);
     const ports = { machine, link, time, faults, isDown };
     return {
-      link,
+      synchronize: async () => machine.setClock(await link.ask(async () => database.clockOffsetMs, READ)),
       store: {
         openWriter: async (name) => createSession(await link.ask(() => store.openWriter(name), READ), ports),
         loadStreams: (streams) => link.ask(() => store.loadStreams(streams), READ),
@@ -77,7 +80,7 @@ export function createDatabase(time: VirtualTime, random: Random, faults: Faults
     };
   };
 
-  const database: Database = { tables, down: false, seenFrom };
+  const database: Database = { tables, down: false, clockOffsetMs: 0, seenFrom };
   return database;
 }
 

@@ -18,11 +18,11 @@ export const FAULTS = {
   'crash while starting': { share: 0.05 },
   'crash while stopping': { share: 0.1 },
   crash: { every: 20_000 },
-  // A process stops for a while, is restarted in good order, or has a clock that jumps.
-  pause: { every: 8_000 },
-  restart: { every: 8_000 },
+  // A process stops for a while, or is restarted in good order.
+  pause: { every: 15_000 },
+  restart: { every: 12_000 },
+  // The database. Its clock is that of all processes, which look at it now and then.
   'clock jump': { every: 15_000 },
-  // The database.
   'commit refused': { share: 0.003 },
   'commit conflicts': { share: 0.02 },
   'commit answer lost': { share: 0.003 },
@@ -39,7 +39,7 @@ export const FAULTS = {
   'gateway call not sent': { share: 0.02 },
   'gateway call fails': { share: 0.03 },
   'gateway answer lost': { share: 0.03 },
-  'gateway call arrives late': { share: 0.05 },
+  'gateway call arrives late': { share: 0.1 },
   'gateway outage': { every: 40_000 },
   'webhook lost': { share: 0.1 },
   'webhook twice': { share: 0.2 },
@@ -59,6 +59,8 @@ export interface Faults {
   hit(name: FaultName): boolean;
   /** Milliseconds until a fault of this kind is next, and whether it happens then; undefined: never. */
   next(name: FaultName): { readonly ms: number; readonly happens: boolean } | undefined;
+  /** Whether it is among those of this seed. */
+  mayHappen(name: FaultName): boolean;
   /** For the details of what goes wrong: how long, how far. */
   readonly random: Random;
   /** Nothing goes wrong from now on. */
@@ -118,6 +120,7 @@ export function createFaults(seed: number, options: FaultOptions, note: (what: s
       const ms = kind.random.between(1, Math.round(2 / kind.rate));
       return { ms, happens: happens(name, kind) };
     },
+    mayHappen: (name) => kinds.get(name)!.rate > 0,
     random: createRandom(seedOf(seed, 'details')),
     heal: () => {
       healed = true;

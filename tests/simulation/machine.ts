@@ -8,15 +8,15 @@ import type { Cancel, VirtualTime } from './virtual-time.ts';
  */
 export interface Machine {
   readonly name: string;
-  /** The clock of the process, which may be wrong, and its timers. */
+  /** The time as the process has it, and its timers. */
   readonly clock: Scheduler;
   readonly alive: boolean;
   /** Lets something happen to the process: now, when its pause is over, or never. */
   call(work: () => void): void;
   pause(): void;
   resume(): void;
-  /** Sets the clock forwards, or backwards. */
-  jump(ms: number): void;
+  /** Sets the clock. @param offsetMs what it is ahead of the time of the simulation */
+  setClock(offsetMs: number): void;
   kill(): void;
   /** Called once, when it is killed. */
   onKilled(listener: () => void): void;
@@ -68,8 +68,8 @@ export function createMachine(name: string, time: VirtualTime): Machine {
       waiting = [];
       for (const work of calls) call(work);
     },
-    jump: (ms) => {
-      offset += ms;
+    setClock: (offsetMs) => {
+      offset = offsetMs;
     },
     kill: () => {
       if (!alive) return;

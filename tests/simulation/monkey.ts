@@ -12,6 +12,8 @@ export interface Monkey {
 const LONGEST_PAUSE_MS = 12_000;
 const LONGEST_OUTAGE_MS = 8_000;
 const LONGEST_JUMP_MS = 60_000;
+/** A call that arrives late is waited for by the clock: as long as there may be one, this is all that it may gain at once. */
+const LONGEST_JUMP_BEFORE_LATE_CALLS_MS = 500;
 
 export function createMonkey({ time, faults, database, gateway, note }: World, platform: Platform): Monkey {
   const { random } = faults;
@@ -47,7 +49,12 @@ export function createMonkey({ time, faults, database, gateway, note }: World, p
       const process = victim();
       if (process !== undefined) platform.restart(process);
     },
-    'clock jump': () => victim()?.machine.jump(random.between(-LONGEST_JUMP_MS, LONGEST_JUMP_MS)),
+    'clock jump': () => {
+      const forwards = faults.mayHappen('gateway call arrives late')
+        ? LONGEST_JUMP_BEFORE_LATE_CALLS_MS
+        : LONGEST_JUMP_MS;
+      database.clockOffsetMs += random.between(-LONGEST_JUMP_MS, forwards);
+    },
     'database outage': () => outage(database),
     'gateway outage': () => outage(gateway),
   };

@@ -24,7 +24,7 @@ export interface Platform {
 }
 
 /** Some are gone for so long that the others are put out of their groups' minds, and one believes to be alone. */
-const START_AGAIN_MS = [3_000, 3_000, 25_000] as const;
+const START_AGAIN_MS = [500, 3_000, 3_000, 25_000] as const;
 const WEBHOOK_ATTEMPTS = 10;
 const WEBHOOK_PAUSE_MS = 2_000;
 const WAKE_MS = 1;

@@ -14,7 +14,7 @@ import {
 } from '#src/composition/services.ts';
 import type { ServiceName } from '#src/config.ts';
 import { createRandom } from '../support/random.ts';
-import type { Database } from './database.ts';
+import type { Database, DatabaseView } from './database.ts';
 import { type Faults, seedOf } from './faults.ts';
 import type { CardGateway } from './gateway.ts';
 import { createMachine, type Machine } from './machine.ts';
@@ -23,6 +23,9 @@ import type { VirtualTime } from './virtual-time.ts';
 
 /** Whoever is called so is declined by the fraud check. */
 export const BLOCKED_CUSTOMER = 'blocked-customer';
+
+/** See `clockJob` of `src/composition/jobs.ts`. */
+const CLOCK_SYNC_MS = 5_000;
 
 const RULES = parseRules(
   JSON.stringify({ rules: [{ name: 'blocked', action: 'decline', when: { customer_in: [BLOCKED_CUSTOMER] } }] }),
@@ -78,14 +81,16 @@ const NO_PROVIDER: GatewayProvider = {
 
 /** Starts a process. @param onEnded called when it cannot start, and gives up */
 export function startProcess(world: World, name: string, serves: readonly ServiceName[], onEnded: () => void): Process {
-  const { layout, faults, note } = world;
+  const { layout, faults, database, note } = world;
   const machine = createMachine(name, world.time);
   const log = logOf(machine, note);
   const config = configOf(layout, serves, name);
   let wake: () => void = () => undefined;
+  const { synchronize, ...view } = database.seenFrom(machine);
   const backend = createBackend(
     world,
     machine,
+    view,
     () => world.wakeOthers(process),
     (onWake) => {
       wake = onWake;
@@ -101,6 +106,11 @@ export function startProcess(world: World, name: string, serves: readonly Servic
   const start = async (): Promise<void> => {
     note(`${name} starts: ${serves.join(', ')}`);
     try {
+      await synchronize();
+      machine.clock.every(
+        CLOCK_SYNC_MS,
+        () => void synchronize().catch(() => note(`${name} goes on by its own clock`)),
+      );
       await kernel.start();
       if (faults.hit('crash while starting')) return machine.kill();
       await services.start();
@@ -138,13 +148,13 @@ export function startProcess(world: World, name: string, serves: readonly Servic
 }
 
 function createBackend(
-  { seed, database, faults }: World,
+  { seed, faults }: World,
   machine: Machine,
+  view: Omit<DatabaseView, 'synchronize'>,
   wakeOthers: () => void,
   listen: (onWake: () => void) => void,
 ): Backend {
   const random = createRandom(seedOf(seed, machine.name));
-  const { link, ...view } = database.seenFrom(machine);
   return {
     ...view,
     clock: machine.clock,

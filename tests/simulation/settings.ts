@@ -21,8 +21,8 @@ const GATEWAY_SETTINGS: GatewaySettings = {
   ...DEFAULT_GATEWAY_SETTINGS,
   giveUpAfterMs: 90_000,
   settleMs: 10_000,
-  retry: { ...DEFAULT_GATEWAY_SETTINGS.retry, maxMs: 20_000 },
-  pendingRetry: { ...DEFAULT_GATEWAY_SETTINGS.pendingRetry, initialMs: 3_000, maxMs: 20_000 },
+  retry: { ...DEFAULT_GATEWAY_SETTINGS.retry, initialMs: 500, maxMs: 20_000 },
+  pendingRetry: { ...DEFAULT_GATEWAY_SETTINGS.pendingRetry, initialMs: 1_500, maxMs: 20_000 },
   leaseMs: 8_000,
   callTimeoutMs: 5_000,
   breakerHalfOpenAfterMs: 5_000,
@@ -30,7 +30,13 @@ const GATEWAY_SETTINGS: GatewaySettings = {
 
 export function chooseLayout(seed: number): Layout {
   const random = createRandom(seedOf(seed, 'layout'));
+  const [heartbeatMs, leaseMs] = random.pick([
+    [200, 1_000],
+    [1_000, 5_000],
+  ]);
   const config: Partial<Config> = {
+    heartbeatMs,
+    leaseMs,
     maxBatchMessages: random.pick([10, 100, 1000]),
     maxBatchRequests: random.pick([10, 50, 500]),
     minBatchAhead: random.pick([1, 2, 8]),

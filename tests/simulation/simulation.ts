@@ -53,6 +53,8 @@ export interface SimulationReport {
 const START = Date.UTC(2026, 10, 30, 23, 50);
 /** Faults end so long after the last operation was begun. */
 const FAULTS_AFTER_MS = 5_000;
+/** By then a process without others believes to be alone; some seeds begin before. */
+const WARM_UP_MS = [0, 8_000] as const;
 const LOOK_MS = 1_000;
 /** By then everything must have come to its end: longer than every wait of the settings, several times. */
 const HEALING_LIMIT_MS = 900_000;
@@ -120,8 +122,9 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
     for (const operation of openings) if (operation.kind === kind) ask(operation);
     await runUntil(() => clients.waiting === 0);
   }
-  const openedAt = time.now();
-  for (const operation of plan) if (!isOpening(operation)) time.after(operation.at, () => ask(operation));
+  const openedAt = time.now() + createRandom(seedOf(seed, 'warm-up')).pick(WARM_UP_MS);
+  for (const operation of plan)
+    if (!isOpening(operation)) time.after(openedAt - time.now() + operation.at, () => ask(operation));
   const lastAt = openedAt + (plan.at(-1)?.at ?? 0);
   await runUntil(() => time.now() > lastAt + FAULTS_AFTER_MS);
   note('healed');

@@ -53,11 +53,12 @@ const IN_EUROS = 'in-euros';
 
 const TOKEN_NAMES: readonly (string | undefined)[] = [undefined, ...TOKENS.keys(), 'tok_nobody_knows'];
 const MOST_MINOR = 9_000;
+const MOST_PER_SECOND = 2_500;
 
 /** What is asked for in one simulation, in order of time: the same for the same seed, whatever goes wrong. */
 export function planWorkload(seed: number, payments: number): readonly Operation[] {
   const random = createRandom(seedOf(seed, 'workload'));
-  const perSecond = random.pick([200, 1000, 2500]);
+  const perSecond = Math.min(MOST_PER_SECOND, payments / random.pick([1, 8, 30]));
   const burst = random.pick([1, 10, 100]);
   const shares = {
     card: random.pick([0, 0.2, 0.6]),
