@@ -6,7 +6,8 @@ import { loadStreams, readHead, readStream } from '#kernel/event-store/postgres/
 import type { Store } from '#kernel/event-store/store.ts';
 import type { Sql } from '#kernel/postgres/sql.ts';
 import { dueSagas } from '#services/payments/queries.ts';
-import { handledByPayments, lastEventOf, memoryLimits, PAYMENTS, pastOf } from '#src/composition/monitor.ts';
+import { eventsOrNone, handledByPayments, lastEventOf, memoryLimits, PAYMENTS } from '#src/composition/monitor.ts';
+import { createPast } from '#src/composition/past.ts';
 import type { Config } from '#src/config.ts';
 import { createAuditor } from '#src/invariants/auditor.ts';
 import type { Finding } from '#src/invariants/finding.ts';
@@ -32,14 +33,19 @@ export async function auditLog(
 ): Promise<readonly Finding[]> {
   const topology = topologyOf(config);
   const store = readerOf(sql);
-  const past = pastOf(store, sql);
+  const past = createPast(store, sql);
   const memory = createBoundedMemory(topology, memoryLimits(config, PAGE_EVENTS), past);
   const auditor = createAuditor(topology, memory);
   // Time stands still until all has been seen.
   const time = { now: 0 };
   const settlement = createSettlementCheck(
     { graceMs: 1, maxLooks: Number.POSITIVE_INFINITY },
-    { auditor, past, handled: () => handledByPayments(sql, topology), clock: { now: () => time.now } },
+    {
+      auditor,
+      paymentEvents: (id) => eventsOrNone(store, id),
+      handled: () => handledByPayments(sql, topology),
+      clock: { now: () => time.now },
+    },
   );
   const findings: Finding[] = [];
   await readAll(sql, onProgress, async (events, position) => {

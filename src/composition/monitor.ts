@@ -3,7 +3,6 @@ import { createTail, type Tail } from '#kernel/bus/tail.ts';
 import type { Topology } from '#kernel/bus/topology.ts';
 import { RequestError } from '#kernel/core/errors.ts';
 import type { RecordedEvent } from '#kernel/core/event.ts';
-import { isUuid } from '#kernel/core/ids.ts';
 import { createSealedLog } from '#kernel/event-store/postgres/sealed-log.ts';
 import type { Store } from '#kernel/event-store/store.ts';
 import type { Log } from '#kernel/observability/log.ts';
@@ -12,7 +11,6 @@ import { readCoverage, readUnhandled } from '#kernel/projections/postgres/covera
 import { keepFindings } from '#services/metrics/queries.ts';
 import { PAYMENT } from '#services/payments/contract.ts';
 import { LEDGER_EVENTS } from '#services/wallets/ledger.ts';
-import { walletsBefore } from '#services/wallets/queries.ts';
 import type { Config } from '#src/config.ts';
 import { type Auditor, createAuditor } from '#src/invariants/auditor.ts';
 import { createBalanceCheck } from '#src/invariants/balances.ts';
@@ -25,6 +23,7 @@ import { createSettlementCheck, type Handled } from '#src/invariants/settlement.
 import { eventsOfPayment } from '#src/payment-events.ts';
 import { createJob } from './jobs.ts';
 import type { Kernel } from './kernel.ts';
+import { createPast } from './past.ts';
 import type { serviceDefinitions } from './services.ts';
 
 interface Parts {
@@ -55,7 +54,7 @@ export function invariantMonitor(parts: Parts): InvariantMonitor {
   const { clock } = kernel.backend;
   // What this process commits is read back from the log like everything else: what was stored is what counts.
   const tail = createTail();
-  const past = pastOf(kernel.backend.store, sql);
+  const past = createPast(kernel.backend.store, sql);
   const monitor = monitorOf(parts, tail, past);
   let endBeats: () => void = () => undefined;
   const pass = (): Promise<void> => {
@@ -104,13 +103,13 @@ function monitorOf(parts: Parts, tail: Tail, past: Past): Monitor {
     memory,
     auditor,
     checkSeal: sealed.check,
-    checks: checksOf(parts, auditor, past),
+    checks: checksOf(parts, auditor),
     keep: (findings) => keep(sql, findings, log),
     clock,
   });
 }
 
-function checksOf({ config, sql, kernel, definitions }: Parts, auditor: Auditor, past: Past): readonly Check[] {
+function checksOf({ config, sql, kernel, definitions }: Parts, auditor: Auditor): readonly Check[] {
   const { store, clock, random, dueSagas } = kernel.backend;
   const { monitorGraceMs: graceMs, monitorSamples: perPage } = config;
   const lastEvent = (id: string) => lastEventOf(store, id);
@@ -121,7 +120,12 @@ function checksOf({ config, sql, kernel, definitions }: Parts, auditor: Auditor,
     createBalanceCheck(perPage, { store, random }),
     createSettlementCheck(
       { graceMs, maxLooks: MAX_SETTLEMENT_LOOKS },
-      { auditor, past, handled: () => handledByPayments(sql, kernel.topology), clock },
+      {
+        auditor,
+        paymentEvents: (id) => eventsOrNone(store, id),
+        handled: () => handledByPayments(sql, kernel.topology),
+        clock,
+      },
     ),
   ];
 }
@@ -140,23 +144,14 @@ export async function lastEventOf(
   return event;
 }
 
-/** The past as the streams tell it. */
-export function pastOf(store: Pick<Store, 'readStream' | 'loadStreams'>, sql: Sql): Past {
-  return {
-    paymentEvents: async (id) => {
-      if (!isUuid(id)) return [];
-      try {
-        return await eventsOfPayment(store, id);
-      } catch (cause) {
-        if (cause instanceof RequestError) return [];
-        throw cause;
-      }
-    },
-    walletsBefore: async (moments) => {
-      const wallets = await walletsBefore(sql, moments);
-      return new Map(wallets.map((wallet) => [wallet.walletId, wallet]));
-    },
-  };
+/** Every event of a payment; none when there is no such payment. */
+export async function eventsOrNone(store: Parameters<typeof eventsOfPayment>[0], id: string) {
+  try {
+    return await eventsOfPayment(store, id);
+  } catch (cause) {
+    if (cause instanceof RequestError) return [];
+    throw cause;
+  }
 }
 
 /** How far the payments service has come. */

@@ -2,10 +2,12 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { RecordedEvent } from '#kernel/core/event.ts';
 import { createIdSource } from '#kernel/core/ids.ts';
+import { positionIn } from '#kernel/core/log-position.ts';
 import { topologyOf } from '#src/topologies.ts';
 import { createAuditor } from './auditor.ts';
 import { auditDelivery, MAX_CAUSES, noDeliveries } from './delivery-audit.ts';
 import { createBoundedMemory, type WalletMoment } from './memory.ts';
+import { auditPayment, factsOfPast } from './payment-audit.ts';
 
 const TOPOLOGY = topologyOf({ topology: 'by-type' });
 const ids = createIdSource();
@@ -47,9 +49,11 @@ async function auditBy(pageSize: number, events: readonly RecordedEvent[]) {
     TOPOLOGY,
     { maxPayments: pageSize, maxWallets: pageSize },
     {
-      paymentEvents: async (id) => {
-        recalled.payments.push(id);
-        return events.filter(({ data }) => data.id === id || data.payment_id === id);
+      paymentsAt: async (wanted, position) => {
+        recalled.payments.push(...wanted);
+        const before = events.filter((event) => event.chainPosition <= positionIn(position, 1));
+        const of = (id: string) => before.filter(({ data }) => data.id === id || data.payment_id === id);
+        return new Map(wanted.map((id) => [id, { events: of(id), blind: false }]));
       },
       walletsBefore: async (moments) => {
         recalled.wallets.push(...moments);
@@ -143,4 +147,27 @@ test('a process without end remembers a limited number of causes, and the latest
   assert.deepEqual(auditDelivery(facts, handled, TOPOLOGY), []);
   const [again] = auditDelivery(facts, { ...handled, id: ids.uuid() }, TOPOLOGY);
   assert.equal(again!.invariant, 'handled_once');
+});
+
+test('money is believed to have moved that a payment acted on, where its wallet was not read', () => {
+  const { events, openWallet, pay, debit } = createHistory();
+  openWallet();
+  const id = pay();
+  debit(id);
+  const own = events.filter(({ aggregateType }) => aggregateType === 'payment');
+  const after = (type: string, data: object) => ({
+    ...own[0]!,
+    id: ids.uuid(),
+    type,
+    data: { payment_id: id, ...data },
+  });
+  const approved = after('payments.approved', { id, status: 'APPROVED', amount_minor: 100 });
+  const refund = { refund_id: 'r', amount_minor: 30, refunded_minor: 30 };
+  const past = [...own, approved, after('payments.refund.requested', refund), after('payments.refunded', refund)];
+  const facts = factsOfPast(id, past, false);
+  assert.deepEqual([facts.takings, facts.takenMinor, facts.givenBackMinor], [1, 100, 30]);
+  const [second] = auditPayment(facts, events.at(-1)!);
+  assert.equal(second!.invariant, 'taken_once');
+  assert.deepEqual(auditPayment(factsOfPast(id, own, true), approved), []);
+  assert.equal(auditPayment(factsOfPast(id, own, false), approved)[0]!.invariant, 'taken_once');
 });

@@ -1,11 +1,11 @@
 import { LRUCache } from 'lru-cache';
 import type { Topology } from '#kernel/bus/topology.ts';
 import type { RecordedEvent } from '#kernel/core/event.ts';
-import { type LogPosition, positionIn } from '#kernel/core/log-position.ts';
+import type { LogPosition } from '#kernel/core/log-position.ts';
 import { WALLET } from '#services/wallets/contract.ts';
 import { type AuditMemory, paymentOf } from './auditor.ts';
 import { auditDelivery, type DeliveryFacts, noDeliveries } from './delivery-audit.ts';
-import { auditPayment, type PaymentFacts, unknownPayment } from './payment-audit.ts';
+import { factsOfPast, type PaymentFacts } from './payment-audit.ts';
 import type { WalletFacts } from './wallet-audit.ts';
 
 export interface MemoryLimits {
@@ -22,10 +22,25 @@ export interface WalletMoment {
   readonly before: number;
 }
 
+/** A payment at a position of the log. */
+export interface PastPayment {
+  /** Those of its events that were read, none after the position. */
+  readonly events: readonly RecordedEvent[];
+  /** True when movements of its wallet may be missing of which its own stream does not tell. */
+  readonly blind: boolean;
+}
+
 /** The past, from the streams. */
 export interface Past {
-  /** Every event of a payment, whatever stream it stands in; none when there is no such payment. */
-  paymentEvents(id: string): Promise<readonly RecordedEvent[]>;
+  /**
+   * Payments as they were at a position of the log, by id.
+   * @param walletPosition where the stream of a wallet stood then, if that is known
+   */
+  paymentsAt(
+    ids: readonly string[],
+    position: LogPosition,
+    walletPosition: (walletId: string) => number | undefined,
+  ): Promise<ReadonlyMap<string, PastPayment>>;
   /** Wallets as they were, by id; those that were not opened yet are left out. */
   walletsBefore(moments: readonly WalletMoment[]): Promise<ReadonlyMap<string, WalletFacts>>;
 }
@@ -47,17 +62,11 @@ export function createBoundedMemory(topology: Topology, limits: MemoryLimits, pa
   const deliveries = new LRUCache<string, DeliveryFacts>({ max: limits.maxPayments });
   const wallets = new LRUCache<string, WalletFacts>({ max: limits.maxWallets });
 
-  const recallPayment = async (id: string, position: LogPosition): Promise<void> => {
-    const facts = unknownPayment(id);
+  const keepPayment = (id: string, { events, blind }: PastPayment): void => {
+    const inOrder = events.toSorted((a, b) => a.sequence! - b.sequence!);
     const delivered = noDeliveries();
-    const events = (await past.paymentEvents(id)).filter(
-      (event) => event.chainPosition <= positionIn(position, event.chain),
-    );
-    for (const event of events.toSorted((a, b) => a.sequence! - b.sequence!)) {
-      auditPayment(facts, event);
-      if (event.metadata.correlationid === id) auditDelivery(delivered, event, topology);
-    }
-    payments.set(id, facts);
+    for (const event of inOrder) if (event.metadata.correlationid === id) auditDelivery(delivered, event, topology);
+    payments.set(id, factsOfPast(id, inOrder, blind));
     deliveries.set(id, delivered);
   };
 
@@ -67,9 +76,11 @@ export function createBoundedMemory(topology: Topology, limits: MemoryLimits, pa
     wallets,
     recall: async (events, position) => {
       const { unknownPayments, unknownWallets } = findUnknown(events, { payments, deliveries, wallets });
-      for (const id of unknownPayments) await recallPayment(id, position);
-      if (unknownWallets.length === 0) return;
-      for (const [id, facts] of await past.walletsBefore(unknownWallets)) wallets.set(id, facts);
+      if (unknownWallets.length > 0)
+        for (const [id, facts] of await past.walletsBefore(unknownWallets)) wallets.set(id, facts);
+      if (unknownPayments.length === 0) return;
+      const found = await past.paymentsAt(unknownPayments, position, (wallet) => wallets.get(wallet)?.position);
+      for (const [id, payment] of found) keepPayment(id, payment);
     },
     clear: () => {
       for (const cache of [payments, deliveries, wallets]) cache.clear();

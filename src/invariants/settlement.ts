@@ -6,7 +6,6 @@ import { DEFAULT_PAYMENT_SETTINGS, type PaymentEvent } from '#services/payments/
 import { evolveProgress, NO_PROGRESS } from '#services/payments/saga.ts';
 import { type Auditor, paymentOf } from './auditor.ts';
 import { type Finding, nameOf } from './finding.ts';
-import type { Past } from './memory.ts';
 import type { Check } from './monitor.ts';
 import { auditAtRest, auditPayment, isUnsettled, unknownPayment } from './payment-audit.ts';
 
@@ -26,7 +25,8 @@ export interface SettlementSettings {
 
 interface Ports {
   readonly auditor: Pick<Auditor, 'payment'>;
-  readonly past: Pick<Past, 'paymentEvents'>;
+  /** Every event of a payment, whatever stream it stands in, a cause before its effect; none when there is no such payment. */
+  readonly paymentEvents: (id: string) => Promise<readonly RecordedEvent[]>;
   readonly handled: () => Promise<Handled>;
   readonly clock: Clock;
 }
@@ -41,7 +41,7 @@ const MAX_SUSPECTS = 10_000;
  */
 export function createSettlementCheck(
   { graceMs, maxLooks }: SettlementSettings,
-  { auditor, past, handled, clock }: Ports,
+  { auditor, paymentEvents, handled, clock }: Ports,
 ): Check {
   /** Payments, and since when. */
   let suspects = new Map<string, number>();
@@ -64,7 +64,7 @@ export function createSettlementCheck(
       const done = await handled();
       const findings: Finding[] = [];
       for (const [id] of due) {
-        const outcome = judge(id, await past.paymentEvents(id), done);
+        const outcome = judge(id, await paymentEvents(id), done);
         suspects.delete(id);
         if (outcome === 'under way') suspects.set(id, now);
         else findings.push(...outcome);

@@ -12,6 +12,7 @@ import { PAYMENT } from '#services/payments/contract.ts';
 import { WALLET, walletIdOf } from '#services/wallets/contract.ts';
 import { auditLog } from '#src/cli/log-audit.ts';
 import { type InvariantMonitor, invariantMonitor } from '#src/composition/monitor.ts';
+import { createPast } from '#src/composition/past.ts';
 import type { Config } from '#src/config.ts';
 import { INVARIANTS, nameOf } from '#src/invariants/finding.ts';
 import { openWriter } from '../support/appending.ts';
@@ -228,6 +229,31 @@ describe('the monitor of the invariants', () => {
     assert.equal(finding.message, kept);
     const all = (await verified(context.sql, config)).filter((message) => message.includes(payment));
     assert.deepEqual(all, [`payment ${payment}: FAILED after APPROVED (${nameOf(failed)})`, kept]);
+  });
+
+  test('recalls a payment that was under way with what its wallet had answered, if that is not too far back', async () => {
+    const { store } = api.kernel.backend;
+    const user = await rich();
+    const payment = await paid(user);
+    const approved = await lastEvent(PAYMENT, payment);
+    const debit = await lastEvent(WALLET, walletIdOf(user));
+    const before = { ...(await store.head()), [approved.chain]: approved.chainPosition - 1 };
+    const past = createPast(store, api.context.sql);
+    const recall = async (wallet: number | undefined) =>
+      (await past.paymentsAt([payment], before, () => wallet)).get(payment)!;
+    const types = ['payments.created', 'wallet.debit.requested', 'wallet.debited'];
+    const near = await recall(undefined);
+    assert.deepEqual([near.events.map(({ type }) => type), near.blind], [types, false]);
+    const body = { amount: 1, currency: 'USD', method: 'wallet', customer_id: user };
+    await api.post('/payments/batch', { payments: Array.from({ length: 600 }, () => body) });
+    await until('the wallet has moved', async () => {
+      const last = await lastEvent(WALLET, walletIdOf(user));
+      return last.streamPosition >= debit.streamPosition + 600;
+    });
+    const far = await recall(undefined);
+    assert.deepEqual([far.events.map(({ type }) => type), far.blind], [types.slice(0, 2), true]);
+    const known = await recall(debit.streamPosition);
+    assert.deepEqual([known.events.map(({ type }) => type), known.blind], [types, false]);
   });
 
   test('finds a balance, and the row of a payment, that was changed', async (t) => {

@@ -4,6 +4,7 @@ import { CURRENCIES, currencyDecimals, MAX_AMOUNT_MINOR } from '#kernel/core/mon
 import type { Page } from '#kernel/core/page.ts';
 import { pageOf } from '#kernel/core/page.ts';
 import { fromTimestamp } from '#kernel/core/timestamp.ts';
+import { EVENT_COLUMNS, type EventRow, toEvent } from '#kernel/event-store/postgres/read.ts';
 import type { Store } from '#kernel/event-store/store.ts';
 import type { Sql } from '#kernel/postgres/sql.ts';
 import { WALLET, walletIdOf } from './contract.ts';
@@ -353,4 +354,44 @@ export async function walletsBefore(
   return rows.map(({ id, limit_minor, balance_minor, position }) => {
     return { walletId: id, balanceMinor: balance_minor, limitMinor: limit_minor, position };
   });
+}
+
+/** Where to look for movements: backwards in a wallet's stream. */
+export interface MovementSearch {
+  readonly walletId: string;
+  /** The stream position to begin at. */
+  readonly upTo: number;
+}
+
+/** The movements that were found, and where the search ended. */
+export interface FoundMovements {
+  readonly events: readonly RecordedEvent[];
+  /** By wallet, when the last event was made that was looked at, milliseconds since 1970; none: all of the stream was. */
+  readonly endedAt: ReadonlyMap<string, number>;
+}
+
+/**
+ * The latest events of wallets that are about some payments: in each wallet so many events are looked at, and only those
+ * that match leave the database.
+ */
+export async function movementsOfPayments(
+  sql: Sql,
+  searches: readonly MovementSearch[],
+  paymentIds: readonly string[],
+  lookBack: number,
+): Promise<FoundMovements> {
+  const rows = await sql.query<EventRow & { n: number; matches: boolean }>(
+    `SELECT e.*, coalesce(e.event_data->>'payment_id' = ANY($3), false) AS matches
+      FROM unnest($1::uuid[], $2::bigint[]) AS s(id, up_to)
+      CROSS JOIN LATERAL (SELECT ${EVENT_COLUMNS}, row_number() OVER (ORDER BY e.stream_position DESC) AS n FROM events e
+        WHERE e.aggregate_id = s.id AND e.aggregate_type = '${WALLET}' AND e.stream_position <= s.up_to
+        ORDER BY e.stream_position DESC LIMIT $4) e
+      WHERE e.event_data->>'payment_id' = ANY($3) OR e.n = $4`,
+    [searches.map(({ walletId }) => walletId), searches.map(({ upTo }) => upTo), paymentIds, lookBack],
+  );
+  const ends = rows.filter(({ n }) => n === lookBack);
+  return {
+    events: rows.filter(({ matches }) => matches).map(toEvent),
+    endedAt: new Map(ends.map((row) => [row.aggregate_id, row.timestamp])),
+  };
 }
