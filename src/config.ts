@@ -141,7 +141,7 @@ export const SETTINGS = {
   monitorEventsPerSecond: integer(
     'MONITOR_EVENTS_PER_SECOND',
     2000,
-    'events of the log that the monitor looks at in a second; what comes faster it catches up with later',
+    'events that the monitor looks at in a second, a fourth of it while the process is busy; the rest later',
     1,
     1_000_000,
   ),

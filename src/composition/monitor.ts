@@ -42,6 +42,8 @@ export interface InvariantMonitor {
   lag(): Promise<number>;
 }
 
+/** The share of its time that the event loop may work before the monitor steps back. */
+const BUSY_SHARE = 0.5;
 /** Payments whose money is not where it belongs that are read again after a page. */
 const MAX_SETTLEMENT_LOOKS = 20;
 /** The consumer by which the payments service follows the others. */
@@ -105,6 +107,7 @@ function monitorOf(parts: Parts, tail: Tail, past: Past): Monitor {
     checkSeal: sealed.check,
     checks: checksOf(parts, auditor),
     keep: (findings) => keep(sql, findings, log),
+    isBusy: watchLoop(),
     clock,
   });
 }
@@ -128,6 +131,16 @@ function checksOf({ config, sql, kernel, definitions }: Parts, auditor: Auditor)
       },
     ),
   ];
+}
+
+/** @returns whether the event loop has had more than its share to do since the call before */
+function watchLoop(): () => boolean {
+  let before = performance.eventLoopUtilization();
+  return () => {
+    const { utilization } = performance.eventLoopUtilization(before);
+    before = performance.eventLoopUtilization();
+    return utilization > BUSY_SHARE;
+  };
 }
 
 /** What an auditor may remember that is shown pages of so many events. */

@@ -10,7 +10,7 @@ import { type Finding, nameOf } from './finding.ts';
 import type { BoundedMemory } from './memory.ts';
 
 export interface MonitorSettings {
-  /** Events of the log that are looked at in a second, at most: the monitor takes its time, payments do not. */
+  /** Events of the log that are looked at in a second, at most; a fourth of it while the process is busy. */
   readonly eventsPerSecond: number;
   /** Events read at once. */
   readonly pageEvents: number;
@@ -36,6 +36,8 @@ interface Ports {
   readonly checks: readonly Check[];
   /** Keeps what was found until somebody has seen to it. The same finding may come again. */
   readonly keep: (findings: readonly Finding[]) => Promise<void>;
+  /** Whether the process has other work for most of its time: payments go first. */
+  readonly isBusy: () => boolean;
   readonly clock: Scheduler;
 }
 
@@ -55,13 +57,15 @@ export interface Monitor {
 
 /** What fits between two turns of other work: two milliseconds or so. */
 const SLICE_EVENTS = 100;
+/** So many times slower while the process is busy. */
+const BUSY_FACTOR = 4;
 
 /**
  * The position is saved after what was found was kept, so nothing is lost by a restart; the memory belongs to the position,
  * and is given up with it.
  */
 export function createMonitor(settings: MonitorSettings, ports: Ports): Monitor {
-  const { store, consumer, auditor, memory, checkSeal, checks, keep, clock } = ports;
+  const { store, consumer, auditor, memory, checkSeal, checks, keep, isBusy, clock } = ports;
   let writer: Writer;
   let givenUp = false;
   /** Up to where the memory goes. */
@@ -92,7 +96,8 @@ export function createMonitor(settings: MonitorSettings, ports: Ports): Monitor 
     for (let from = 0; from < events.length && !givenUp; from += SLICE_EVENTS) {
       const slice = events.slice(from, from + SLICE_EVENTS);
       for (const event of slice) findings.push(...inspect(event, auditor, checkSeal));
-      await pause(clock, (slice.length * 1000) / settings.eventsPerSecond);
+      const restMs = (slice.length * 1000) / settings.eventsPerSecond;
+      await pause(clock, isBusy() ? restMs * BUSY_FACTOR : restMs);
     }
     return findings;
   };

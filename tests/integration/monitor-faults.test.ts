@@ -63,6 +63,7 @@ async function startMonitor(
     {
       ...{ store, consumer, auditor: witness.auditor, memory: witness.memory, checks: [], clock: systemClock },
       checkSeal: () => undefined,
+      isBusy: () => false,
       keep: async (findings) => {
         for (const { message } of findings) kept.add(message);
       },
