@@ -58,8 +58,9 @@ const WARM_UP_MS = [0, 8_000] as const;
 const LOOK_MS = 1_000;
 /** By then everything must have come to its end: longer than every wait of the settings, several times. */
 const HEALING_LIMIT_MS = 900_000;
-/** Read models that follow the log have caught up after so long. */
+/** Read models that follow the log have caught up after so long, and so much more for each event. */
 const REST_MS = 6_000;
+const REST_MS_PER_EVENT = 1;
 const LINES_KEPT = 4_000;
 
 /**
@@ -139,7 +140,7 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
   };
   await runUntil(() => isAtRest() || time.now() - healedAt > HEALING_LIMIT_MS);
   const restAt = time.now();
-  await runUntil(() => time.now() - restAt > REST_MS);
+  await runUntil(() => time.now() - restAt > REST_MS + events.length * REST_MS_PER_EVENT);
   if (findings.length === 0) {
     if (clients.waiting > 0) findings.push(`${clients.waiting} requests were never answered`);
     const definitions = serviceDefinitions(platform.inputs);
