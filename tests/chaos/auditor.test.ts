@@ -82,8 +82,9 @@ async function findingsAfter(change: (scene: Scene) => void): Promise<readonly s
   change(scene);
   const { wallet, payments, gateway } = scene.log;
   const [open, ...movements] = recorded('wallet', 'wallet', wallet);
-  const [create, ...others] = recorded('payment', 'payments', payments);
-  const events = [open!, create!, ...movements, ...recorded('charge', 'charged', gateway), ...others];
+  const own = recorded('payment', 'payments', payments);
+  const [created, others] = [true, false].map((is) => own.filter(({ type }) => (type === 'payments.created') === is));
+  const events = [open!, ...created!, ...movements, ...recorded('charge', 'charged', gateway), ...others!];
   return audit(scene.book, { ...scene.seen, history: await historyOf([{ events }]) });
 }
 

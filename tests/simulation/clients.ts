@@ -54,8 +54,17 @@ export function createClients(
   /** Refunds of payments that had been approved before: whoever says that they were not has missed something. */
   const refundable = new Set<Operation>();
 
+  /** What is asked for about payments that nobody was told the id of yet. */
+  const postponed = new Map<PayOperation, Operation[]>();
+
   const begin = (operation: Operation): void => {
     waiting += 1;
+    if ('of' in operation && !payments.has(operation.of))
+      postponed.set(operation.of, [...(postponed.get(operation.of) ?? []), operation]);
+    else ask(operation);
+  };
+
+  const ask = (operation: Operation): void => {
     if (operation.kind === 'refund' && isApproved(payments.get(operation.of) ?? '')) refundable.add(operation);
     attempt(operation, 1);
     if (faults.hit('request twice')) attempt(operation, 2);
@@ -68,11 +77,11 @@ export function createClients(
     const service = operation.kind === 'open' || operation.kind === 'move' ? 'wallets' : 'payments';
     const process = choose(service);
     const executor = process?.running?.processors.get(service);
-    const request = executor === undefined ? undefined : requestOf(operation, number, payments);
-    if (executor === undefined || request === undefined) {
+    if (executor === undefined) {
       again();
       return;
     }
+    const request = requestOf(operation, number, payments);
     let over = false;
     const once = (work: () => void): void => {
       if (over) return;
@@ -102,8 +111,10 @@ export function createClients(
       complaints.push(`${describeOperation(operation)} was refused, though its payment was approved before`);
     told.set(operation, answer);
     waiting -= 1;
-    if (operation.kind === 'pay') payments.set(operation, answer.id);
     note(`client: ${describeOperation(operation)}: ${answer.status} ${answer.id}`);
+    if (operation.kind !== 'pay') return;
+    payments.set(operation, answer.id);
+    for (const each of postponed.get(operation) ?? []) ask(each);
   };
 
   const refuse = (operation: Operation, error: Error, again: () => void): void => {
@@ -133,17 +144,16 @@ export function createClients(
   };
 }
 
-/** The request of an operation, as the routes make it; undefined while the payment that it is about is not known. */
+/** The request of an operation, as the routes make it. */
 function requestOf(
   operation: Operation,
   attempt: number,
   payments: ReadonlyMap<PayOperation, string>,
-): ExecuteRequest<Acknowledged> | undefined {
+): ExecuteRequest<Acknowledged> {
   const name = describeOperation(operation);
   const traceId = hash('sha256', name, 'hex').slice(0, 32);
   const made = namedUuid(name, String(attempt));
-  const about = 'of' in operation ? payments.get(operation.of) : made;
-  if (about === undefined) return undefined;
+  const about = 'of' in operation ? payments.get(operation.of)! : made;
   const [command, id] = commandOf(operation, about, made, traceId);
   const headers = { 'idempotency-key': name };
   const keys = answerKeysOf({ method: 'POST', url: `/${operation.kind}`, headers, body: { name } }, FOREVER);

@@ -27,7 +27,7 @@ export interface Platform {
 const START_AGAIN_MS = [500, 3_000, 3_000, 25_000] as const;
 const WEBHOOK_ATTEMPTS = 10;
 const WEBHOOK_PAUSE_MS = 2_000;
-const WAKE_MS = 1;
+const WAKE_MS = 2;
 
 export function createPlatform(world: World): Platform {
   const { time, faults, layout, note } = world;

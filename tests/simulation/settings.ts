@@ -39,6 +39,8 @@ export function chooseLayout(seed: number): Layout {
     leaseMs,
     maxBatchMessages: random.pick([10, 100, 1000]),
     maxBatchRequests: random.pick([10, 50, 500]),
+    // Few enough for the last one to be answered before its client gives up.
+    maxQueuedRequests: random.pick([100, 1000]),
     minBatchAhead: random.pick([1, 2, 8]),
     maxInbox: random.pick([50, 500, 5000]),
     fetchSize: random.pick([30, 200, 1000]),
