@@ -29,6 +29,7 @@ export function shortForm<Where extends World>(what: string, setting: Setting<Wh
       appendFileSync(join(dataDir, 'campaign.log'), `${timed}\n`);
     };
     log(`CHAOS_SEED=${seed}`);
+    t.diagnostic(`CHAOS_SEED=${seed}: ${what}`);
     const again = () => false;
     const sizes = { requestsPerSecond: REQUESTS_PER_SECOND, combinations: COMBINATIONS };
     const verdict = await runCampaign({ dataDir, setting, seed, ...sizes, again, log });
