@@ -94,6 +94,11 @@ export const SETTINGS = {
     'items that must wait for the next batch to be decided while one commits',
   ),
   maxQueuedRequests: integer('REQUEST_QUEUE_MAX', 10_000, 'requests that wait in one service; more are told 429'),
+  maxKnownRequests: integer(
+    'KNOWN_REQUESTS_MAX',
+    100_000,
+    'requests between services of which is remembered whether they were answered, per service',
+  ),
   maxCachedStreams: integer('STATE_CACHE_MAX', 20_000, 'states of streams kept in memory, per service'),
   maxCachedRows: integer('ROW_CACHE_MAX', 10_000, 'rows kept in memory, per read model'),
   maxInbox: integer('INBOX_MAX', 5000, 'bus messages kept in memory, per consumer; the rest waits in the log'),

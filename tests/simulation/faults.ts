@@ -24,7 +24,7 @@ export const FAULTS = {
   // The database. Its clock is that of all processes, which look at it now and then.
   'clock jump': { every: 15_000 },
   'commit refused': { share: 0.003 },
-  'commit conflicts': { share: 0.02 },
+  'commit conflicts': { share: 0.05 },
   'commit answer lost': { share: 0.003 },
   'commit takes effect late': { share: 0.002 },
   'read refused': { share: 0.001 },

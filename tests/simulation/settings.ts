@@ -44,6 +44,7 @@ export function chooseLayout(seed: number): Layout {
     minBatchAhead: random.pick([1, 2, 8]),
     maxInbox: random.pick([50, 500, 5000]),
     fetchSize: random.pick([30, 200, 1000]),
+    maxKnownRequests: random.pick([2, 1000]),
     maxCachedStreams: random.pick([2, 50, 1000]),
     maxCachedRows: random.pick([2, 50, 1000]),
     snapshotEvery: random.pick([2, 10, 100]),
@@ -57,6 +58,8 @@ export function chooseLayout(seed: number): Layout {
 
 function chooseProcesses(random: Random): readonly (readonly ServiceName[])[] {
   const choices: readonly (readonly (readonly ServiceName[])[])[] = [
+    // Twice: batches are decided ahead only where a process is alone.
+    [ALL],
     [ALL],
     [ALL, ALL],
     [ALL, ALL, ALL],

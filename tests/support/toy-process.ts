@@ -21,6 +21,7 @@ const SETTINGS: ProcessorSettings = {
   minBatchAhead: 2,
   maxQueuedRequests: 1000,
   maxCachedStreams: 100,
+  maxKnownRequests: 100,
   maxCachedRows: 100,
   snapshotEvery: 5,
   maxWaitingRetries: 100,

@@ -1,4 +1,3 @@
-import type { RecordedEvent } from './event.ts';
 import type { Result } from './result.ts';
 
 /** An event that a decider has decided on, before it is recorded. */
@@ -11,8 +10,8 @@ export interface NewEvent {
 export interface DecisionContext {
   /** Milliseconds since 1970. */
   readonly now: number;
-  /** What this stream answered to the same request before, where the reaction asked to look back and something was found. */
-  readonly earlier?: RecordedEvent;
+  /** True when this stream answered the same request before; only where the reaction asked to look back. */
+  readonly answered?: boolean;
 }
 
 /**

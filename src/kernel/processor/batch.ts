@@ -19,7 +19,7 @@ import type { AnswerKey } from './execute.ts';
 import { describeFailure, parkBehind, type RetryingMessage } from './failures.ts';
 import type { InlineProjections } from './inline.ts';
 import type { Failure, Item, MessageItem, RequestItem, Settlement } from './items.ts';
-import { earlierInBatch, lookBack, type Planned } from './look-back.ts';
+import { isAnsweredInBatch, type KnownRequests, lookBack, type Planned } from './look-back.ts';
 import type { Retries } from './retries.ts';
 import type { Reaction, ServiceDefinition } from './service.ts';
 import { keyOf, type StateCache, type StreamState } from './states.ts';
@@ -47,6 +47,7 @@ export interface BatchPorts {
   /** 0 ≤ x < 1. */
   readonly random: () => number;
   readonly snapshotEvery: number;
+  readonly known: KnownRequests;
   /** Messages that the store refused when they stood alone, by event id: their failure is what remains to be noted. */
   readonly poisoned: Map<string, Error>;
 }
@@ -59,6 +60,8 @@ export interface PreparedBatch {
   readonly failures: readonly { readonly failed: FailedMessage; readonly error: Error }[];
   /** The messages that were handled. */
   readonly consumed: readonly RecordedEvent[];
+  /** The requests that it handles, by `LookBack.key`: whether they are answered with it. */
+  readonly requests: ReadonlyMap<string, boolean>;
   /** The streams whose states it was decided on. */
   readonly touched: readonly StreamRef[];
   /** The state that a stream has after the batch; undefined when the batch does not change it. */
@@ -88,7 +91,9 @@ export async function prepareBatch(
   const requests = items.filter((item) => item.kind === 'request');
   const answers = await findAnswers(requests, ports.store);
   await loadStates(planned, requests, decision, again, ports, before);
-  const earlier = await lookBack(planned, ports.store, before?.ended);
+  const under = before && { requests: before.prepared.requests, ended: before.ended };
+  const answered = await lookBack(planned, ports.store, { known: ports.known, before: under });
+  const asked = new Map<string, boolean>();
 
   const parked: { readonly item: MessageItem; readonly place: Place; readonly until: number }[] = [];
   const handled: MessageItem[] = [];
@@ -101,7 +106,7 @@ export async function prepareBatch(
       parked.push({ item: plan.item, place: place!, until });
       continue;
     }
-    const error = decideMessage(plan, decision, earlier);
+    const error = decideMessage(plan, decision, answered, asked);
     if (error === undefined) {
       handled.push(plan.item);
       continue;
@@ -142,10 +147,12 @@ export async function prepareBatch(
       failureWrites === undefined,
     failures: described,
     consumed,
+    requests: asked,
     touched: decision.touched(),
     stateAfter: decision.outcomeOf,
     settle: (place) => {
       committed();
+      for (const [key, isAnswered] of asked) ports.known.set(key, isAnswered);
       if (place !== undefined) for (const state of decision.outcome(place.month)) ports.states.set(state);
       for (const failed of failureWrites?.failed ?? []) {
         ports.poisoned.delete(failed.eventId);
@@ -227,7 +234,8 @@ async function loadStates(
 function decideMessage(
   { item, reactions }: Planned,
   decision: BatchDecision,
-  earlier: ReadonlyMap<Reaction, RecordedEvent>,
+  answered: ReadonlySet<Reaction>,
+  asked: Map<string, boolean>,
 ): Error | undefined {
   const { event } = item;
   const cause = {
@@ -235,17 +243,19 @@ function decideMessage(
     causationId: event.id,
     traceId: traceIdOf(event.metadata.traceparent),
   };
+  const outcomes: [key: string, isAnswered: boolean][] = [];
   try {
     decision.attempt(reactions, () => {
       for (const reaction of reactions) {
-        const [result] = decision.decide(
-          [reaction],
-          cause,
-          earlier.get(reaction) ?? earlierInBatch(reaction, item, decision),
-        );
+        const before = answered.has(reaction) || isAnsweredInBatch(reaction, item, decision);
+        const [result] = decision.decide([reaction], cause, before);
         if (!result!.ok) throw new DataError(`refused: ${result!.refusal.code}: ${result!.refusal.message}`);
+        const { lookBack } = reaction;
+        if (lookBack !== undefined)
+          outcomes.push([lookBack.key, before || result!.value.events.some(lookBack.isAnswer)]);
       }
     });
+    for (const [key, isAnswered] of outcomes) asked.set(key, isAnswered);
     return undefined;
   } catch (error) {
     return toError(error);

@@ -35,7 +35,7 @@ export interface BatchDecision {
    * Decides the commands in order, inside an `attempt`.
    * @throws DataError when a decided event does not fit its schema; and what a decider throws
    */
-  decide(commands: readonly StreamCommand[], cause: Cause, earlier?: RecordedEvent): readonly CommandResult[];
+  decide(commands: readonly StreamCommand[], cause: Cause, answered?: boolean): readonly CommandResult[];
   readonly events: readonly RecordedEvent[];
   /** The streams that were entered. */
   touched(): readonly StreamRef[];
@@ -87,11 +87,11 @@ export function createBatchDecision({ clock, ids, definitions }: Ports): BatchDe
     };
   };
 
-  const decideOne = (command: StreamCommand, cause: Cause, earlier: RecordedEvent | undefined): CommandResult => {
+  const decideOne = (command: StreamCommand, cause: Cause, answered: boolean): CommandResult => {
     const entry = find(command.aggregate, command.id);
     if (entry === undefined) throw new Error(`the state of ${command.aggregate}/${command.id} was not loaded`);
     const { decider } = entry.before;
-    const context = earlier === undefined ? { now } : { now, earlier };
+    const context = answered ? { now, answered } : { now };
     const result = decider.decide(command.command, entry.state, context);
     if (!result.ok) return result;
     const recorded: RecordedEvent[] = [];
@@ -142,7 +142,7 @@ export function createBatchDecision({ clock, ids, definitions }: Ports): BatchDe
         throw cause;
       }
     },
-    decide: (commands, cause, earlier) => commands.map((command) => decideOne(command, cause, earlier)),
+    decide: (commands, cause, answered = false) => commands.map((command) => decideOne(command, cause, answered)),
     touched: () => allEntries().map((entry) => entry.before.ref),
     appends: () =>
       changed()

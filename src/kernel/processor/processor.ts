@@ -1,3 +1,4 @@
+import { LRUCache } from 'lru-cache';
 import type { Consumer } from '../bus/consumer.ts';
 import type { Tail } from '../bus/tail.ts';
 import { pause, type Scheduler } from '../core/clock.ts';
@@ -11,6 +12,7 @@ import type { Executed, ExecuteRequest, Executor } from './execute.ts';
 import type { FailureStore } from './failures.ts';
 import { createInlineProjections } from './inline.ts';
 import type { Item, MessageItem, RequestItem } from './items.ts';
+import type { KnownRequests } from './look-back.ts';
 import { createRequestQueue, failRequests } from './request-queue.ts';
 import { createRetries } from './retries.ts';
 import type { ServiceDefinition } from './service.ts';
@@ -24,6 +26,8 @@ export interface ProcessorSettings {
   /** Requests that wait at most; beyond, they are told to come back later. */
   readonly maxQueuedRequests: number;
   readonly maxCachedStreams: number;
+  /** Requests between services of which it is known here whether they were answered. */
+  readonly maxKnownRequests: number;
   readonly maxCachedRows: number;
   readonly snapshotEvery: number;
   /** Waiting messages (see `retries.ts`) looked at at once. */
@@ -90,7 +94,9 @@ export function createProcessor(
   const poisoned = new Map<string, Error>();
   const definitions = new Map(service.produces.map((definition) => [definition.type, definition]));
   const { snapshotEvery } = settings;
-  const commits = createCommits({ ...ports, service, definitions, states, inline, retries, poisoned, snapshotEvery });
+  const known: KnownRequests = new LRUCache<string, boolean>({ max: settings.maxKnownRequests });
+  const parts = { service, definitions, states, inline, retries, poisoned, snapshotEvery, known };
+  const commits = createCommits({ ...ports, ...parts });
   const queue = createRequestQueue(settings.maxQueuedRequests, clock, () => wake());
   /** The batches handed in, the oldest first. */
   let underway: Underway[] = [];
@@ -185,6 +191,7 @@ export function createProcessor(
   const restart = async (membershipLost: boolean): Promise<void> => {
     states.clear();
     inline.clear();
+    known.clear();
     while (!stopping) {
       try {
         await commits.writer.recover();
@@ -207,7 +214,9 @@ export function createProcessor(
   const maintain = async (): Promise<void> => {
     const before = consumer.owned;
     await consumer.maintain();
-    if (consumer.owned !== before) await retries.refresh();
+    if (consumer.owned === before) return;
+    known.clear();
+    await retries.refresh();
   };
 
   const step = async (): Promise<void> => {

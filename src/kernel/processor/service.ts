@@ -9,7 +9,7 @@ export interface Reaction {
   readonly command: object;
   /** True when the stream cannot exist yet, which saves looking. */
   readonly fresh?: boolean;
-  /** For a request that may be a repetition: what its stream did about it before is given to `decide` as `context.earlier`. */
+  /** For a request that may be a repetition: whether its stream answered before is given to `decide` as `context.answered`. */
   readonly lookBack?: LookBack;
 }
 
@@ -18,6 +18,8 @@ export interface Reaction {
  * search: by their places, since the clocks of machines differ and jump.
  */
 export interface LookBack {
+  /** Names the request: the same for every attempt at it, and for no other. */
+  readonly key: string;
   /** True when the request says that it was made before. Else it is looked for only when the message is tried again. */
   readonly repeated: boolean;
   /** Whether an event of the stream that asks is this request, made for the first time or again. */

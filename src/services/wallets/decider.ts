@@ -145,7 +145,7 @@ function decide(
 
 /** The answer to an earlier attempt stands in the log and reaches the payment from there. */
 function isAnswered(context: DecisionContext): boolean {
-  return context.earlier !== undefined;
+  return context.answered === true;
 }
 
 function isStale(command: PaymentRequest, now: number, settings: WalletSettings): boolean {

@@ -43,6 +43,7 @@ function debitRequested({ data }: RecordedEvent): readonly Reaction[] {
   const id = walletIdOf(data.user_id);
   const command = { type: 'DebitForPayment', ...requestOf(data, id) } satisfies WalletCommand;
   const lookBack: LookBack = {
+    key: `debit ${data.payment_id}`,
     repeated: command.attempt > 1,
     isRequest: (event) => event.type === 'wallet.debit.requested',
     isAnswer: (event) =>
@@ -57,6 +58,7 @@ function creditRequested({ data }: RecordedEvent): readonly Reaction[] {
   const { refund_id: refundId, reason } = data;
   const command = { type: 'CreditForPayment', ...requestOf(data, id), refundId, reason } satisfies WalletCommand;
   const lookBack: LookBack = {
+    key: `credit ${refundId}`,
     repeated: command.attempt > 1,
     isRequest: (event) => event.type === 'wallet.credit.requested' && event.data.refund_id === refundId,
     isAnswer: (event) => event.data.refund_id === refundId,

@@ -21,17 +21,24 @@ describeBackends('the answer to an earlier request', (open) => {
     });
     const { events } = await writer.commit({ appends: [append(asking, 1, ask(now))] });
 
-    const search = (to: string, repeated = true) => {
+    const search = (to: string, repeated = true, known: [string, boolean][] = []) => {
       const isAnswer = (event: { readonly data: { readonly to?: string } }) => event.data.to === to;
-      const found = { repeated, isRequest: (event: { readonly type: string }) => event.type === 'asked', isAnswer };
+      const found = {
+        key: to,
+        repeated,
+        isRequest: (event: { readonly type: string }) => event.type === 'asked',
+        isAnswer,
+      };
       const reaction = { aggregate: asked.type, id: asked.id, command: {}, lookBack: found };
       const item = { kind: 'message', event: events[0]! } as const;
-      return lookBack([{ item, reactions: [reaction] }], store, undefined).then(
-        (all) => all.get(reaction)?.streamPosition,
+      return lookBack([{ item, reactions: [reaction] }], store, { known: new Map(known) }).then((all) =>
+        all.has(reaction),
       );
     };
-    assert.equal(await search('this'), 2);
-    assert.equal(await search('another'), undefined, 'what stands before the first request is no answer to it');
-    assert.equal(await search('this', false), undefined, 'a first request does not look back');
+    assert.equal(await search('this'), true);
+    assert.equal(await search('another'), false, 'what stands before the first request is no answer to it');
+    assert.equal(await search('this', false), false, 'a first request does not look back');
+    assert.equal(await search('this', true, [['this', false]]), false, 'what is known is not searched for');
+    assert.equal(await search('another', true, [['another', true]]), true);
   });
 });

@@ -67,8 +67,8 @@ export function createDomain(deciders: readonly Decider[], start: number): Domai
     tell: (target) => {
       const stream = streamOf(target.aggregate, target.id);
       const { repeated = false, isAnswer } = target.lookBack ?? {};
-      const earlier = repeated && isAnswer !== undefined ? stream.events.find(isAnswer) : undefined;
-      const result = stream.decider.decide(target.command, stream.state, { now, ...(earlier && { earlier }) });
+      const answered = repeated && isAnswer !== undefined && stream.events.some(isAnswer);
+      const result = stream.decider.decide(target.command, stream.state, { now, answered });
       return result.ok ? accept(result.value.map((event) => append(stream, target, event))) : result;
     },
     stateOf: <State>(aggregate: string, id: string) => streamOf(aggregate, id).state as State,

@@ -73,8 +73,8 @@ export const PLANTED_BUGS: Readonly<Record<string, PlantedBug>> = {
   },
   'an earlier answer of the wallet is not looked for': {
     file: 'src/services/wallets/decider.ts',
-    find: 'return context.earlier !== undefined;',
-    replace: "return context.earlier?.id === '';",
+    find: 'return context.answered === true;',
+    replace: 'return context.answered === null;',
   },
   'a credit is made twice over': {
     file: 'src/services/wallets/decider.ts',
