@@ -1,17 +1,11 @@
 import { createClient } from '../../src/cli/client.ts';
 import { checkBooks, expectedBalances } from '../harness/books.ts';
-import { startLoad, startReads } from '../harness/load.ts';
+import { fillStore } from '../harness/fill.ts';
+import { startReads } from '../harness/load.ts';
 import { type BenchServer, withBenchServer } from '../harness/server.ts';
 import { type Versions, versions } from '../harness/versions.ts';
-import { CURRENCY, customersOf, openWallets } from '../harness/wallets.ts';
-import {
-  type Cores,
-  type MeasuredWindow,
-  measureWindow,
-  type OnPhase,
-  untilFilled,
-  untilFinished,
-} from '../harness/window.ts';
+import { customersOf, openWallets } from '../harness/wallets.ts';
+import { type Cores, type MeasuredWindow, measureWindow, type OnPhase, untilFinished } from '../harness/window.ts';
 import { startWriter, type WriterReport } from '../harness/writer.ts';
 import type { KindReport, ReadKind, ReadReport } from '../load/protocol.ts';
 
@@ -69,7 +63,11 @@ export function benchReads(options: ReadsOptions): Promise<ReadsResult> {
     const customers = customersOf(options.wallets);
     onPhase(`opening ${customers.length} wallets`);
     const opening = await openWallets(server.url, customers);
-    const filled = await fill(server, customers, options);
+    const filled = await fillStore(server, customers, {
+      events: options.preloadEvents,
+      connections: FILL_CONNECTIONS,
+      onPhase,
+    });
     const { window, writes } = await readAndWrite(server, customers, options);
     onPhase('waiting for the last payments');
     const payments = await untilFinished(server, filled.acknowledged + writes.accepted);
@@ -89,20 +87,6 @@ export function benchReads(options: ReadsOptions): Promise<ReadsResult> {
       ...(await versions(server.database.pool)),
     };
   });
-}
-
-/** Makes payments until the store holds enough events, and all of them are final. */
-async function fill(server: BenchServer, customers: readonly string[], { preloadEvents, onPhase }: ReadsOptions) {
-  const plan = { method: 'wallet', hot: 0, customers, currency: CURRENCY } as const;
-  const load = startLoad({ port: server.port, connections: FILL_CONNECTIONS, sampleEvery: LOOKED_UP, plan });
-  try {
-    const events = await untilFilled(server, preloadEvents, onPhase);
-    const { acknowledged } = await load.stop();
-    await untilFinished(server, acknowledged);
-    return { events, acknowledged };
-  } finally {
-    load.kill();
-  }
 }
 
 async function readAndWrite(server: BenchServer, customers: readonly string[], options: ReadsOptions) {

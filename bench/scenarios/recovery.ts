@@ -2,12 +2,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Sql } from '#kernel/postgres/sql.ts';
 import { type Client, createClient } from '../../src/cli/client.ts';
 import { checkBooks } from '../harness/books.ts';
-import { startLoad } from '../harness/load.ts';
+import { fillStore } from '../harness/fill.ts';
 import { startRecordedLoad, whenNobodyAnswers } from '../harness/recorded-load.ts';
 import { type BenchServer, withBenchServer } from '../harness/server.ts';
 import { type Versions, versions } from '../harness/versions.ts';
 import { CURRENCY, customersOf, openWallets } from '../harness/wallets.ts';
-import { type OnPhase, untilFilled, untilFinished } from '../harness/window.ts';
+import { type OnPhase, untilFinished } from '../harness/window.ts';
 
 export interface RecoveryOptions {
   /** The store is filled with so many events first. */
@@ -52,7 +52,6 @@ export interface RecoveryResult extends Versions {
 
 const KINDS: readonly Killed[] = ['server', 'server_and_postgres'];
 const FILL_CONNECTIONS = 256;
-const SAMPLE_EVERY = 1000;
 /** The load runs so long before each kill. */
 const LOAD_MS = 1500;
 const RETRY_MS = 5;
@@ -72,7 +71,11 @@ export function benchRecovery(options: RecoveryOptions): Promise<RecoveryResult>
     const customers = customersOf(options.wallets);
     onPhase(`opening ${customers.length} wallets`);
     const opening = await openWallets(server.url, customers);
-    const filled = await fill(server, customers, options);
+    const filled = await fillStore(server, customers, {
+      events: options.events,
+      connections: FILL_CONNECTIONS,
+      onPhase,
+    });
     const found = await killAgainAndAgain(server, customers, options);
     onPhase('checking every payment and balance');
     const created = filled.acknowledged + found.acknowledged.length;
@@ -90,19 +93,6 @@ export function benchRecovery(options: RecoveryOptions): Promise<RecoveryResult>
       ...(await versions(pool)),
     };
   });
-}
-
-async function fill(server: BenchServer, customers: readonly string[], { events, onPhase }: RecoveryOptions) {
-  const plan = { method: 'wallet', hot: 0, customers, currency: CURRENCY } as const;
-  const load = startLoad({ port: server.port, connections: FILL_CONNECTIONS, sampleEvery: SAMPLE_EVERY, plan });
-  try {
-    const filled = await untilFilled(server, events, onPhase);
-    const { acknowledged } = await load.stop();
-    await untilFinished(server, acknowledged);
-    return { events: filled, acknowledged };
-  } finally {
-    load.kill();
-  }
 }
 
 async function killAgainAndAgain(server: BenchServer, customers: readonly string[], options: RecoveryOptions) {
