@@ -66,14 +66,15 @@ export function createClients(
 
   const ask = (operation: Operation): void => {
     if (operation.kind === 'refund' && isApproved(payments.get(operation.of) ?? '')) refundable.add(operation);
-    attempt(operation, 1);
-    if (faults.hit('request twice')) attempt(operation, 2);
+    const asked = askedOf(operation);
+    attempt(operation, asked, 1);
+    if (faults.hit('request twice')) attempt(operation, asked, 2);
   };
 
-  const attempt = (operation: Operation, number: number): void => {
+  const attempt = (operation: Operation, asked: Asked, number: number): void => {
     if (told.has(operation)) return;
     const pauseMs = random.between(1, Math.min(LONGEST_PAUSE_MS, PAUSE_MS * number ** 2));
-    const again = (): void => void time.after(pauseMs, () => attempt(operation, number + 2));
+    const again = (): void => void time.after(pauseMs, () => attempt(operation, asked, number + 2));
     const service = operation.kind === 'open' || operation.kind === 'move' ? 'wallets' : 'payments';
     const process = choose(service);
     const executor = process?.running?.processors.get(service);
@@ -81,7 +82,7 @@ export function createClients(
       again();
       return;
     }
-    const request = requestOf(operation, number, payments);
+    const request = requestOf(operation, asked, number, payments);
     let over = false;
     const once = (work: () => void): void => {
       if (over) return;
@@ -144,22 +145,37 @@ export function createClients(
   };
 }
 
-/** The request of an operation, as the routes make it. */
-function requestOf(
-  operation: Operation,
-  attempt: number,
-  payments: ReadonlyMap<PayOperation, string>,
-): ExecuteRequest<Acknowledged> {
+/** What every attempt at an operation has in common, as the routes make it. */
+interface Asked {
+  readonly name: string;
+  readonly traceId: string;
+  readonly keys: readonly AnswerKey[];
+}
+
+function askedOf(operation: Operation): Asked {
   const name = describeOperation(operation);
-  const traceId = hash('sha256', name, 'hex').slice(0, 32);
-  const made = namedUuid(name, String(attempt));
-  const about = 'of' in operation ? payments.get(operation.of)! : made;
-  const [command, id] = commandOf(operation, about, made, traceId);
   const headers = { 'idempotency-key': name };
   const keys = answerKeysOf({ method: 'POST', url: `/${operation.kind}`, headers, body: { name } }, FOREVER);
   return {
-    commands: [command],
+    name,
+    traceId: hash('sha256', name, 'hex').slice(0, 32),
     keys: [...keys, ...referenceKeys(operation)],
+  };
+}
+
+/** The request of an operation, as the routes make it. */
+function requestOf(
+  operation: Operation,
+  { name, traceId, keys }: Asked,
+  attempt: number,
+  payments: ReadonlyMap<PayOperation, string>,
+): ExecuteRequest<Acknowledged> {
+  const made = namedUuid(name, String(attempt));
+  const about = 'of' in operation ? payments.get(operation.of)! : made;
+  const [command, id] = commandOf(operation, about, made, traceId);
+  return {
+    commands: [command],
+    keys,
     traceId,
     answer: ([result]) => {
       const { status, body } = answerResult(result, traceId, 201, () => ({ id }));

@@ -2,6 +2,7 @@ import type { GroupStore } from '#kernel/bus/group.ts';
 import { createMemoryFailureStore } from '#kernel/bus/memory/failure-store.ts';
 import { createMemoryGroupStore } from '#kernel/bus/memory/group-store.ts';
 import type { RecordedEvent } from '#kernel/core/event.ts';
+import { positionIn } from '#kernel/core/log-position.ts';
 import { createMemoryStore } from '#kernel/event-store/memory/store.ts';
 import { createMemoryTables, type MemoryTables } from '#kernel/event-store/memory/tables.ts';
 import type { LogPage, Store } from '#kernel/event-store/store.ts';
@@ -41,11 +42,23 @@ const HAND_OVER: CallFaults = {
   crashAfter: 'crash after group change',
 };
 
+/** So many messages of each chain come once more. */
+const REPEATED = 5;
+
 export function createDatabase(time: VirtualTime, random: Random, faults: Faults): Database {
   const tables = createMemoryTables();
   const groups = createMemoryGroupStore(tables, { now: () => Math.floor(time.now() + database.clockOffsetMs) });
   const failures = createMemoryFailureStore(tables);
   const work = createWork(tables);
+
+  const readPage = async (store: Store, ...[after, options]: Parameters<Store['readLog']>): Promise<LogPage> => {
+    const page = reordered(await store.readLog(after, options), faults, random);
+    if (!faults.hit('messages twice')) return page;
+    const from = Object.entries(after).map(([chain, position]) => [chain, Math.max(0, position - REPEATED)]);
+    const { events } = await store.readLog(Object.fromEntries(from), options);
+    const before = events.filter(({ chain, chainPosition }) => chainPosition <= positionIn(after, chain));
+    return { ...page, events: [...before, ...page.events] };
+  };
 
   const seenFrom = (machine: Machine): DatabaseView => {
     const isDown = (): boolean => database.down;
@@ -58,8 +71,7 @@ export function createDatabase(time: VirtualTime, random: Random, faults: Faults
         openWriter: async (name) => createSession(await link.ask(() => store.openWriter(name), READ), ports),
         loadStreams: (streams) => link.ask(() => store.loadStreams(streams), READ),
         readStream: (stream, options) => link.ask(() => store.readStream(stream, options), READ),
-        readLog: (after, options) =>
-          link.ask(async () => reordered(await store.readLog(after, options), faults, random), READ),
+        readLog: (after, options) => link.ask(() => readPage(store, after, options), READ),
         head: () => link.ask(() => store.head(), READ),
         findAnswers: (keys) => link.ask(() => store.findAnswers(keys), READ),
         loadRows: (table, keys) => link.ask(() => store.loadRows(table, keys), READ),

@@ -35,6 +35,7 @@ export const FAULTS = {
   // The bus between processes.
   'wake-up lost': { share: 0.1 },
   'keys reordered': { share: 0.5 },
+  'messages twice': { share: 0.1 },
   // The card gateway.
   'gateway call not sent': { share: 0.02 },
   'gateway call fails': { share: 0.03 },

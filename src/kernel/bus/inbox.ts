@@ -21,7 +21,7 @@ export interface Inbox {
   readonly position: LogPosition;
   /** Adds a stretch of one chain when it is surely next; false when there is a gap and the log has to be read. */
   offer(chain: number, first: number, last: number, events: readonly RecordedEvent[]): boolean;
-  /** Adds a page of the log that was read from `fetched`. */
+  /** Adds a page of the log that was read from `fetched`; what was fetched before is dropped, should the page repeat it. */
   add(events: readonly RecordedEvent[], next: LogPosition): void;
   /** Takes up to `max` events; the position is what is handled once these are. */
   take(max: number): { readonly events: readonly RecordedEvent[]; readonly position: LogPosition } | undefined;
@@ -44,6 +44,8 @@ export function createInbox(start: LogPosition): Inbox {
       Object.assign(segments.at(-1)?.covers ?? taken, covers);
     }
   };
+
+  const isNew = ({ chain, chainPosition }: RecordedEvent): boolean => chainPosition > positionIn(fetched, chain);
 
   const takeFrom = (segment: Segment, max: number, into: RecordedEvent[]): void => {
     const end = Math.min(segment.events.length, segment.taken + max);
@@ -70,10 +72,10 @@ export function createInbox(start: LogPosition): Inbox {
       const at = positionIn(fetched, chain);
       if (last <= at) return true;
       if (first > at + 1) return false;
-      append(first === at + 1 ? events : events.filter((event) => event.chainPosition > at), { [chain]: last });
+      append(first === at + 1 ? events : events.filter(isNew), { [chain]: last });
       return true;
     },
-    add: (events, next) => append(events, next),
+    add: (events, next) => append(events.filter(isNew), next),
     take: (max) => {
       if (segments.length === 0) return undefined;
       const events: RecordedEvent[] = [];

@@ -74,7 +74,10 @@ export const ERRORS = {
 
 export type ErrorCode = keyof typeof ERRORS;
 
-/** A request that is refused before or instead of a decision, with a code of the table above. */
+/**
+ * A request that is refused before or instead of a decision, with a code of the table above. It has no stack trace: it is
+ * an answer and no fault, and to refuse must cost little when there is too much to do.
+ */
 export class RequestError extends Error {
   override readonly name = 'RequestError';
   readonly code: ErrorCode;
@@ -82,7 +85,10 @@ export class RequestError extends Error {
   readonly retryAfter: number | undefined;
 
   constructor(code: ErrorCode, message: string, retryAfter?: number) {
+    const { stackTraceLimit } = Error;
+    Error.stackTraceLimit = 0;
     super(message);
+    Error.stackTraceLimit = stackTraceLimit;
     this.code = code;
     this.retryAfter = retryAfter;
   }

@@ -55,6 +55,11 @@ export const PLANTED_BUGS: Readonly<Record<string, PlantedBug>> = {
     find: 'earlier(least, partition.progress), first.progress)',
     replace: 'later(least, partition.progress), first.progress)',
   },
+  'messages that come twice are handled twice': {
+    file: 'src/kernel/bus/inbox.ts',
+    find: 'append(events.filter(isNew), next)',
+    replace: 'append(events, next)',
+  },
   'progress is not saved with the effect': {
     file: 'src/kernel/event-store/memory/commit.ts',
     find: 'found.progress = JSON.stringify(value);',

@@ -30,8 +30,9 @@ export function requireUuid(text: string): void {
 
 /** A row as it is kept: every column of the table, as JSON. @throws DataError when a value is not of its column's type */
 export function storableRow(table: TableDefinition, row: Row): string {
-  const columns = Object.entries(table.columns).map(([name, type]) => [name, columnValue(type, row[name] ?? null)]);
-  return storableJson(JSON.stringify(Object.fromEntries(columns)));
+  const kept: Record<string, unknown> = {};
+  for (const name in table.columns) kept[name] = columnValue(table.columns[name]!, row[name] ?? null);
+  return storableJson(JSON.stringify(kept));
 }
 
 function columnValue(type: ColumnType, value: unknown): unknown {
