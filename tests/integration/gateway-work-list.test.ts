@@ -77,18 +77,25 @@ describe('the work list in PostgreSQL', () => {
       id,
       amount_minor: 10_050,
       requested_at: NOW - 60_000,
-      found_state: 'requested',
+      state: 'requested',
+      abandoned: true,
     });
     assert.deepEqual(idsOf(await workList.claimDue({ ...DUE, now: NOW + 14_999 })).includes(id), false);
     assert.deepEqual(idsOf(await workList.claimDue({ ...DUE, now: NOW + 15_000 })).includes(id), true);
   });
 
-  test('a row that certainly moved nothing may have moved something once it is claimed', async () => {
-    await insert({ state: 'not_taken' });
+  test('what was claimed and never recorded is told from what was recorded', async () => {
+    const id = await insert({ state: 'not_taken', attempts: 1 });
     const [first] = await workList.claimDue(DUE);
-    assert.equal(first?.found_state, 'not_taken');
+    assert.partialDeepStrictEqual(first, { state: 'not_taken', abandoned: false });
     const [second] = await workList.claimDue({ ...DUE, now: NOW + 15_000 });
-    assert.equal(second?.found_state, 'requested');
+    assert.partialDeepStrictEqual(second, { state: 'not_taken', abandoned: true });
+    await pool.query('UPDATE gateway.operations SET attempts = 2, next_attempt_at = $2 WHERE id = $1', [
+      id,
+      new Date(NOW),
+    ]);
+    const [third] = await workList.claimDue(DUE);
+    assert.partialDeepStrictEqual(third, { state: 'not_taken', abandoned: false });
   });
 
   test('the soonest due come first, and never more than asked for', async () => {
@@ -106,8 +113,9 @@ describe('the work list in PostgreSQL', () => {
 
   test('while the gateway is out of reach only what can be given up is claimed', async () => {
     await insert();
-    await insert({ state: 'not_taken' });
-    const old = await insert({ state: 'not_taken', requested_at: NOW - 900_000 });
+    await insert({ state: 'not_taken', attempts: 1 });
+    const old = await insert({ state: 'not_taken', attempts: 1, requested_at: NOW - 900_000 });
+    await insert({ state: 'not_taken', attempts: 0, requested_at: NOW - 900_000 });
     await insert({ state: 'unknown', requested_at: NOW - 900_000 });
     assert.deepEqual(idsOf(await workList.claimDue({ ...DUE, onlyGivenUpBefore: NOW - 600_000 })), [old]);
   });

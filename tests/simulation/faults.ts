@@ -14,6 +14,7 @@ export const FAULTS = {
   'crash after group change': { share: 0.003 },
   'crash before gateway call': { share: 0.003 },
   'crash after gateway call': { share: 0.003 },
+  'crash during late gateway call': { share: 0.1 },
   'crash before waking others': { share: 0.0005 },
   'crash while starting': { share: 0.05 },
   'crash while stopping': { share: 0.1 },
@@ -60,8 +61,6 @@ export interface Faults {
   hit(name: FaultName): boolean;
   /** Milliseconds until a fault of this kind is next, and whether it happens then; undefined: never. */
   next(name: FaultName): { readonly ms: number; readonly happens: boolean } | undefined;
-  /** Whether it is among those of this seed. */
-  mayHappen(name: FaultName): boolean;
   /** For the details of what goes wrong: how long, how far. */
   readonly random: Random;
   /** Nothing goes wrong from now on. */
@@ -121,7 +120,6 @@ export function createFaults(seed: number, options: FaultOptions, note: (what: s
       const ms = kind.random.between(1, Math.round(2 / kind.rate));
       return { ms, happens: happens(name, kind) };
     },
-    mayHappen: (name) => kinds.get(name)!.rate > 0,
     random: createRandom(seedOf(seed, 'details')),
     heal: () => {
       healed = true;

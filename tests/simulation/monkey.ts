@@ -12,8 +12,6 @@ export interface Monkey {
 const LONGEST_PAUSE_MS = 12_000;
 const LONGEST_OUTAGE_MS = 8_000;
 const LONGEST_JUMP_MS = 60_000;
-/** A call that arrives late is waited for by the clock: as long as there may be one, this is all that it may gain at once. */
-const LONGEST_JUMP_BEFORE_LATE_CALLS_MS = 500;
 
 export function createMonkey({ time, faults, database, gateway, note }: World, platform: Platform): Monkey {
   const { random } = faults;
@@ -50,10 +48,7 @@ export function createMonkey({ time, faults, database, gateway, note }: World, p
       if (process !== undefined) platform.restart(process);
     },
     'clock jump': () => {
-      const forwards = faults.mayHappen('gateway call arrives late')
-        ? LONGEST_JUMP_BEFORE_LATE_CALLS_MS
-        : LONGEST_JUMP_MS;
-      database.clockOffsetMs += random.between(-LONGEST_JUMP_MS, forwards);
+      database.clockOffsetMs += random.between(-LONGEST_JUMP_MS, LONGEST_JUMP_MS);
     },
     'database outage': () => outage(database),
     'gateway outage': () => outage(gateway),

@@ -174,7 +174,7 @@ function createBackend(
 }
 
 /** Longer than a call is waited for, and shorter than a look-up that finds nothing is doubted. */
-const LATE_CALL_MS = { least: 4_000, most: 9_000 };
+const LATE_CALL_MS = { least: 4_000, most: 14_000 };
 
 /** The way of a process to the card gateway. */
 function createProvider({ time, faults, gateway }: World, machine: Machine): GatewayProvider {
@@ -195,6 +195,7 @@ function createProvider({ time, faults, gateway }: World, machine: Machine): Gat
         return answer({ outcome: 'not_sent', reason: 'gateway_unavailable' } as T);
       underway.add(giveUp);
       const isLate = moves && faults.hit('gateway call arrives late');
+      if (isLate && faults.hit('crash during late gateway call')) time.after(1, () => machine.kill());
       time.after(isLate ? faults.random.between(LATE_CALL_MS.least, LATE_CALL_MS.most) : 1, () => {
         void Promise.resolve(work()).then((value) => {
           if (moves && faults.hit('crash after gateway call')) machine.kill();

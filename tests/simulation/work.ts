@@ -33,11 +33,22 @@ export function createWork(tables: MemoryTables): Work {
 function createWorkList(rows: OpenRows<OperationRow>): WorkList {
   const write = (row: OperationRow): void => void rows.set(keyOf(row), JSON.stringify(row));
 
+  /** The column `claimed_attempt`, which no event writes. */
+  const claimedAttempts = new Map<string, number>();
+  const isAbandoned = (row: OperationRow): boolean => (claimedAttempts.get(keyOf(row)) ?? 0) === row.attempts;
+
   const claim = (row: OperationRow, leaseUntil: number): ClaimedOperation => {
-    const state = row.state === 'not_taken' ? 'requested' : row.state;
-    const claimed: OperationRow = { ...row, state, next_attempt_at: leaseUntil };
+    const claimed: OperationRow = { ...row, next_attempt_at: leaseUntil };
+    const abandoned = isAbandoned(row);
     write(claimed);
-    return { ...claimed, found_state: row.state };
+    claimedAttempts.set(keyOf(row), row.attempts);
+    return { ...claimed, abandoned };
+  };
+
+  const isDue = (row: OperationRow, { gateway, now, onlyGivenUpBefore }: ClaimOptions): boolean => {
+    if (row.gateway !== gateway || row.next_attempt_at! > now) return false;
+    if (onlyGivenUpBefore === undefined) return true;
+    return row.state === 'not_taken' && !isAbandoned(row) && row.requested_at <= onlyGivenUpBefore;
   };
 
   return {
@@ -58,11 +69,6 @@ function createWorkList(rows: OpenRows<OperationRow>): WorkList {
       return text === undefined ? undefined : JSON.parse(text);
     },
   };
-}
-
-function isDue(row: OperationRow, { gateway, now, onlyGivenUpBefore }: ClaimOptions): boolean {
-  if (row.gateway !== gateway || row.next_attempt_at! > now) return false;
-  return onlyGivenUpBefore === undefined || (row.state === 'not_taken' && row.requested_at <= onlyGivenUpBefore);
 }
 
 function keyOf({ id, kind }: OperationRef): string {

@@ -3,6 +3,7 @@ import { retryDelayMs } from '#kernel/resilience/retry-delay.ts';
 import type { Answer, OperationCommand, RecordFailure } from './decider.ts';
 import type { OperationRow } from './projections.ts';
 import type { CallFailure, CallOutcome, GatewayProvider, LookUpOutcome } from './provider.ts';
+import type { ClaimedOperation } from './queries.ts';
 import type { GatewaySettings } from './settings.ts';
 
 /** `charge` and `refund` may move money, `look_up` never does. */
@@ -32,26 +33,32 @@ type Rejected = { readonly outcome: 'rejected' };
 /**
  * One attempt to bring a charge or a refund to its end. Unless it is certain that nothing was sent before, the gateway is
  * first asked what it knows of the idempotency key; only what it does not know is sent (again), with the same key.
- * @param lookUpFirst whether an earlier call may have been made
- * @returns what is to be recorded; undefined: the attempt was not made, and is due again when its lease is over
+ * @param settled whether every earlier call that may have been on its way was waited for
+ * @returns what is to be recorded; undefined: the attempt was not made, and is due again when its lease is over; `settle`:
+ *   the gateway knows nothing, but a call may still be on its way to it: it is to be waited for and looked up once more
  */
 export async function attempt(
-  operation: OperationRow,
-  lookUpFirst: boolean,
+  operation: ClaimedOperation,
+  settled: boolean,
   ports: AttemptPorts,
-): Promise<OperationCommand | undefined> {
-  if (lookUpFirst) {
+): Promise<OperationCommand | 'settle' | undefined> {
+  if (mayHaveMoved(operation)) {
     const found = await lookUp(operation, ports);
     if (found.outcome === 'rejected') return undefined;
     if (found.outcome === 'answered') return recordAnswer(operation, found.answer, ports);
     if (found.outcome !== 'not_found') return recordFailure('RecordUnknown', found.reason, false, operation, ports);
   }
-  if (!mayCall(operation, ports))
-    return recordFailure('RecordNotTaken', lastReason(operation), false, operation, ports);
-  return send(operation, ports);
+  if (mayCall(operation, ports)) return send(operation, ports);
+  if (mayHaveMoved(operation) && !settled) return 'settle';
+  return { ...recordFailure('RecordNotTaken', lastReason(operation), false, operation, ports), settled };
 }
 
-async function send(operation: OperationRow, ports: AttemptPorts): Promise<OperationCommand> {
+/** Whether an earlier call may have moved money. */
+export function mayHaveMoved({ abandoned, state }: ClaimedOperation): boolean {
+  return abandoned || state === 'pending' || state === 'unknown';
+}
+
+async function send(operation: ClaimedOperation, ports: AttemptPorts): Promise<OperationCommand> {
   const { provider } = ports;
   if (operation.kind === 'charge' && operation.payment_token === null && provider.requiresToken) {
     return { type: 'RecordRefusal', operation, reason: 'token_required' };
@@ -76,7 +83,7 @@ async function send(operation: OperationRow, ports: AttemptPorts): Promise<Opera
 }
 
 /** The gateway has answered, so nothing of the call is under way any more, and a look-up is the last word on it. */
-async function afterError(operation: OperationRow, reason: string, ports: AttemptPorts): Promise<OperationCommand> {
+async function afterError(operation: ClaimedOperation, reason: string, ports: AttemptPorts): Promise<OperationCommand> {
   const found = await lookUp(operation, ports);
   if (found.outcome === 'answered') return recordAnswer(operation, found.answer, ports);
   return recordFailure(
@@ -118,8 +125,8 @@ export function isFailedCall(value: unknown): boolean {
   return outcome === 'not_sent' || outcome === 'error' || outcome === 'unknown';
 }
 
-function mayCall({ calls, requested_at }: OperationRow, { settings, now }: AttemptPorts): boolean {
-  return calls < settings.maxCalls && now() - requested_at < settings.giveUpAfterMs;
+function mayCall({ calls, abandoned, requested_at }: ClaimedOperation, { settings, now }: AttemptPorts): boolean {
+  return calls + (abandoned ? 1 : 0) < settings.maxCalls && now() - requested_at < settings.giveUpAfterMs;
 }
 
 function lastReason({ state, reason }: OperationRow): string {
@@ -133,7 +140,7 @@ export function isAbout(answer: Answer, { idempotency_key, amount_minor, currenc
   );
 }
 
-function recordAnswer(operation: OperationRow, answer: Answer, ports: AttemptPorts): OperationCommand {
+function recordAnswer(operation: ClaimedOperation, answer: Answer, ports: AttemptPorts): OperationCommand {
   if (!isAbout(answer, operation)) return recordFailure('RecordUnknown', 'answer_mismatch', false, operation, ports);
   if (answer.status !== 'pending') return { type: 'RecordAnswer', operation, answer };
   const { settings, now, random } = ports;
@@ -145,10 +152,10 @@ function recordFailure(
   type: RecordFailure['type'],
   reason: string,
   called: boolean,
-  operation: OperationRow,
+  operation: ClaimedOperation,
   { settings, now, random }: AttemptPorts,
 ): RecordFailure {
   // Counted from 0: the first repetition comes at once.
   const nextAttemptAt = now() + retryDelayMs(settings.retry, operation.attempts, random());
-  return { type, operation, reason, called, nextAttemptAt };
+  return { type, operation, reason, called, abandoned: operation.abandoned, settled: false, nextAttemptAt };
 }

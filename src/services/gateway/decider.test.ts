@@ -13,7 +13,7 @@ import {
   type RequestedOperation,
 } from './decider.ts';
 
-const POLICY = { maxCalls: 3, giveUpAfterMs: 60_000, settleMs: 10_000 };
+const POLICY = { maxCalls: 3, giveUpAfterMs: 60_000 };
 const NOW = Date.UTC(2026, 10, 22, 12);
 const LATER = NOW + 2_000;
 const TRACE = 'a'.repeat(32);
@@ -48,20 +48,21 @@ const answer = (value: Answer, nextAttemptAt?: number): OperationCommand => ({
   answer: value,
   ...(nextAttemptAt !== undefined && { nextAttemptAt }),
 });
+const failure = { operation: charge, abandoned: false, settled: false, nextAttemptAt: LATER } as const;
 const unknown = (reason = 'timeout'): OperationCommand => ({
+  ...failure,
   type: 'RecordUnknown',
-  operation: charge,
   reason,
   called: true,
-  nextAttemptAt: LATER,
 });
-const notTaken = (called: boolean, reason = 'gateway_error', operation = charge): OperationCommand => ({
+const notTaken = (called: boolean, reason = 'gateway_error'): OperationCommand => ({
+  ...failure,
   type: 'RecordNotTaken',
-  operation,
   reason,
   called,
-  nextAttemptAt: LATER,
 });
+/** A look-up finds nothing, and no call is made any more. */
+const nothingFound = { ...failure, type: 'RecordNotTaken', reason: 'gateway_timeout', called: false } as const;
 
 type OperationDecider = Decider<OperationState, OperationCommand, OperationEvent>;
 
@@ -81,11 +82,6 @@ function events(
     state = last.reduce(decider.evolve, state);
   }
   return last;
-}
-
-function advance(decider: OperationDecider, state: OperationState, command: OperationCommand, now: number) {
-  const decided = decider.decide(command, state, { now });
-  return decided.ok ? decided.value.reduce(decider.evolve, state) : state;
 }
 
 function problemOf({ type, data }: OperationEvent): string | undefined {
@@ -196,26 +192,39 @@ describe('a charge', () => {
   });
 
   test('a call that timed out may still arrive: until it has settled, finding nothing is not the last word', () => {
-    const nothingFound = notTaken(false, 'gateway_timeout');
-    const last = events([unknown(), unknown(), unknown(), nothingFound]);
-    assert.deepEqual(inShort(last), ['unknown gateway_timeout attempt 4 calls 3']);
-    assert.partialDeepStrictEqual(last[0], { data: { next_attempt_at: '2026-11-22T12:00:10.000Z' } });
+    assert.deepEqual(shortAfter(unknown(), unknown(), unknown(), nothingFound), [
+      'unknown gateway_timeout attempt 4 calls 3',
+    ]);
     assert.deepEqual(shortAfter(unknown(), notTaken(true)), ['unknown gateway_error attempt 2 calls 2']);
     assert.deepEqual(shortAfter(unknown(), notTaken(true), notTaken(true)), [
       'unknown gateway_error attempt 3 calls 3',
     ]);
   });
 
-  test('once it has settled, a look-up that finds nothing after the last call gives up', () => {
-    const decider = createChargeDecider(POLICY);
-    const timedOut = [unknown(), unknown(), unknown()];
-    const state = timedOut.reduce((before, command) => advance(decider, before, command, NOW), decider.initial);
-    const settled = NOW + POLICY.settleMs;
-    const nothingFound = notTaken(false, 'gateway_timeout');
-    const early = decider.decide(nothingFound, state, { now: settled - 1 });
-    const late = decider.decide(nothingFound, state, { now: settled });
-    assert.deepEqual(early.ok && inShort(early.value), ['unknown gateway_timeout attempt 4 calls 3']);
-    assert.deepEqual(late.ok && inShort(late.value), ['FAILED gateway_timeout by gateway']);
+  test('once it has settled, a look-up that finds nothing after the last call gives up, whatever the clock says', () => {
+    const settled: OperationCommand = { ...nothingFound, settled: true };
+    assert.deepEqual(shortAfter(unknown(), unknown(), unknown(), settled), ['FAILED gateway_timeout by gateway']);
+    assert.deepEqual(shortAfter(unknown(), settled), ['not_taken gateway_timeout attempt 2 calls 1']);
+    const years = NOW + 1_000_000 * POLICY.giveUpAfterMs;
+    const early = events([unknown(), unknown(), unknown(), nothingFound], createChargeDecider(POLICY), years);
+    assert.deepEqual(inShort(early), ['unknown gateway_timeout attempt 4 calls 3']);
+  });
+
+  test('an attempt that was never recorded counts as a call that may still arrive', () => {
+    const abandoned: OperationCommand = {
+      ...failure,
+      type: 'RecordNotTaken',
+      reason: 'gateway_error',
+      called: true,
+      abandoned: true,
+    };
+    assert.deepEqual(shortAfter(abandoned), ['unknown gateway_error attempt 1 calls 2']);
+    assert.deepEqual(shortAfter(notTaken(true), abandoned), ['unknown gateway_error attempt 2 calls 3']);
+    assert.deepEqual(shortAfter(notTaken(true), abandoned, nothingFound), [
+      'unknown gateway_timeout attempt 3 calls 3',
+    ]);
+    const settled: OperationCommand = { ...nothingFound, settled: true };
+    assert.deepEqual(shortAfter(notTaken(true), abandoned, settled), ['FAILED gateway_timeout by gateway']);
   });
 
   test('asked for again: it is due at once while it is open, and nothing else changes', () => {
@@ -274,6 +283,8 @@ describe('whatever happens, in whatever order', () => {
     unknown(),
     notTaken(true),
     notTaken(false),
+    { ...nothingFound, settled: true },
+    { ...nothingFound, abandoned: true },
     { type: 'AskAgain', operation: charge },
     { type: 'RecordRefusal', operation: charge, reason: 'unknown_token' },
   );

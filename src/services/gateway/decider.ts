@@ -2,7 +2,7 @@ import type { Decider } from '#kernel/core/decider.ts';
 import type { EventOf } from '#kernel/core/event.ts';
 import { toMajor } from '#kernel/core/money.ts';
 import { accept } from '#kernel/core/result.ts';
-import { fromTimestamp, toTimestamp } from '#kernel/core/timestamp.ts';
+import { toTimestamp } from '#kernel/core/timestamp.ts';
 import {
   type AnswerStatus,
   type AttemptOutcome,
@@ -66,6 +66,10 @@ export interface RecordFailure {
   readonly reason: string;
   /** True when this attempt made a call that could move money and reached the gateway, or may have. */
   readonly called: boolean;
+  /** True when an attempt before this one was never recorded: its call may have reached the gateway, or may be on its way. */
+  readonly abandoned: boolean;
+  /** True when a look-up found nothing after every call that may have been on its way was waited for. */
+  readonly settled: boolean;
   /** Milliseconds since 1970. */
   readonly nextAttemptAt: number;
 }
@@ -96,8 +100,8 @@ export interface OperationState {
   readonly attempts: number;
   /** Calls that may have moved money. */
   readonly calls: number;
-  /** When the last call ended whose outcome is unknown, milliseconds since 1970; null: there is none. */
-  readonly unknownCallAt: number | null;
+  /** The outcome of a call is unknown: it may still be on its way. */
+  readonly unknownCall: boolean;
 }
 
 /** When repeating ends. */
@@ -106,8 +110,6 @@ export interface GiveUpPolicy {
   readonly maxCalls: number;
   /** No call is made so long after the request, milliseconds. */
   readonly giveUpAfterMs: number;
-  /** A call that was given up may still reach the gateway for so long: until then a look-up that finds nothing proves nothing. */
-  readonly settleMs: number;
 }
 
 const INITIAL: OperationState = {
@@ -116,7 +118,7 @@ const INITIAL: OperationState = {
   final: null,
   attempts: 0,
   calls: 0,
-  unknownCallAt: null,
+  unknownCall: false,
 };
 
 /** Charges: one stream per payment, under its id. See `createDecider`. */
@@ -144,7 +146,7 @@ function createDecider(
 ): Decider<OperationState, OperationCommand, OperationEvent> {
   return {
     aggregate,
-    stateVersion: 1,
+    stateVersion: 2,
     initial: INITIAL,
     evolve,
     decide: (command, state, { now }) => accept(decide(command, state, now, policy)),
@@ -156,17 +158,15 @@ function evolve(state: OperationState, event: OperationEvent): OperationState {
     case 'gateway.charge.sent':
       return { ...state, sent: true };
     case 'gateway.attempt.recorded': {
-      const { outcome, attempt, calls, at } = event.data;
-      const unknownCall = outcome === 'unknown' && calls > state.calls;
-      const unknownCallAt = unknownCall ? fromTimestamp(at) : state.unknownCallAt;
-      return { ...state, attempts: attempt, calls, unknownCallAt };
+      const { outcome, attempt, calls } = event.data;
+      const unknownCall = state.unknownCall || (outcome === 'unknown' && calls > state.calls);
+      return { ...state, attempts: attempt, calls, unknownCall };
     }
     case 'gateway.charge.answered':
     case 'gateway.refund.answered': {
-      const { status, responded_at } = event.data;
+      const { status } = event.data;
       if (status !== 'TIMEOUT') return { ...state, final: status };
-      const unknownCallAt = fromTimestamp(responded_at);
-      return { ...state, timedOut: true, attempts: state.attempts + 1, calls: state.calls + 1, unknownCallAt };
+      return { ...state, timedOut: true, attempts: state.attempts + 1, calls: state.calls + 1, unknownCall: true };
     }
   }
 }
@@ -220,22 +220,18 @@ function notTaken(
   policy: GiveUpPolicy,
 ): readonly OperationEvent[] {
   const { operation, reason, nextAttemptAt } = command;
-  const calls = state.calls + (command.called ? 1 : 0);
+  const calls = callsAfter(state, command);
   const last = calls >= policy.maxCalls || now - operation.requested_at >= policy.giveUpAfterMs;
-  const settlesAt = state.unknownCallAt === null ? now : state.unknownCallAt + policy.settleMs;
-  const attempt = { reason, attempt: state.attempts + 1, calls };
-  if (now < settlesAt) {
-    const next = last ? settlesAt : nextAttemptAt;
-    return [attemptRecorded(operation, { ...attempt, outcome: 'unknown' }, next, now)];
-  }
-  if (last) return [givenUp(command, now)];
-  return [attemptRecorded(operation, { ...attempt, outcome: 'not_taken' }, nextAttemptAt, now)];
+  const mayArrive = (state.unknownCall || command.abandoned) && !command.settled;
+  if (last && !mayArrive) return [givenUp(command, now)];
+  const outcome = mayArrive ? 'unknown' : 'not_taken';
+  return [attemptRecorded(operation, { reason, attempt: state.attempts + 1, calls, outcome }, nextAttemptAt, now)];
 }
 
 function unknown(command: RecordFailure, state: OperationState, now: number): readonly OperationEvent[] {
   const { operation, reason, nextAttemptAt } = command;
   if (state.timedOut) {
-    const calls = state.calls + (command.called ? 1 : 0);
+    const calls = callsAfter(state, command);
     return [
       attemptRecorded(
         operation,
@@ -247,6 +243,10 @@ function unknown(command: RecordFailure, state: OperationState, now: number): re
   }
   const answer = { ...answerFields(operation, 'TIMEOUT', reason, now), next_attempt_at: toTimestamp(nextAttemptAt) };
   return [...sentOnce(operation, state, undefined, now), answeredEvent(operation, answer)];
+}
+
+function callsAfter(state: OperationState, { called, abandoned }: RecordFailure): number {
+  return state.calls + (called ? 1 : 0) + (abandoned ? 1 : 0);
 }
 
 function sentOnce(

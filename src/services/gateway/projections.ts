@@ -17,8 +17,8 @@ import type { GatewayRequest } from './provider.ts';
 import type { GatewaySettings } from './settings.ts';
 
 /**
- * - `requested`: in somebody's hands, or forgotten by a process that died: a call may have been made
- * - `not_taken`: the attempts so far certainly moved nothing
+ * - `requested`: no attempt is recorded, but one may have been made
+ * - `not_taken`: the attempts that are recorded certainly moved nothing
  * - `pending`: the gateway has it, and will tell
  * - `unknown`: whether money was moved is not known
  * - `answered`: final

@@ -1,6 +1,6 @@
 import type { Sql } from '#kernel/postgres/sql.ts';
 import type { OperationKind } from './contract.ts';
-import type { OperationRow, RowState } from './projections.ts';
+import type { OperationRow } from './projections.ts';
 
 /** Names a charge or a refund. */
 export interface OperationRef {
@@ -8,9 +8,10 @@ export interface OperationRef {
   readonly kind: OperationKind;
 }
 
-/** A due operation that was claimed: its row, as it was before. */
+/** A due operation that was claimed. */
 export interface ClaimedOperation extends OperationRow {
-  readonly found_state: RowState;
+  /** An attempt was begun before and never recorded: a call may have been made that nobody knows of. */
+  readonly abandoned: boolean;
 }
 
 /** The charges and refunds that are not answered, as processes that share them see them. Times: milliseconds since 1970. */
@@ -48,21 +49,23 @@ export function createWorkList(sql: Sql): WorkList {
 }
 
 /**
- * One statement, so that two processes never claim the same row: each skips what the other is claiming. A row that
- * certainly moved nothing is `requested` from here on, because the claimant may call and die.
+ * One statement, so that two processes never claim the same row: each skips what the other is claiming. `claimed_attempt`
+ * is written here only; that it still is what `attempts` is shows that the attempt was never recorded. The first attempt
+ * is made from memory, without a claim: both are 0 then.
  */
 async function claimDue(sql: Sql, options: ClaimOptions): Promise<readonly ClaimedOperation[]> {
   const { gateway, now, limit, leaseUntil, onlyGivenUpBefore } = options;
   const text = `
     UPDATE gateway.operations AS claimed
-    SET next_attempt_at = $3, state = CASE claimed.state WHEN 'not_taken' THEN 'requested' ELSE claimed.state END
+    SET next_attempt_at = $3, claimed_attempt = claimed.attempts
     FROM (
-      SELECT id, kind, state FROM gateway.operations
-      WHERE next_attempt_at <= $1 AND gateway = $5 AND ($4::timestamptz IS NULL OR (state = 'not_taken' AND requested_at <= $4))
+      SELECT id, kind, claimed_attempt = attempts AS abandoned FROM gateway.operations
+      WHERE next_attempt_at <= $1 AND gateway = $5
+        AND ($4::timestamptz IS NULL OR (state = 'not_taken' AND claimed_attempt < attempts AND requested_at <= $4))
       ORDER BY next_attempt_at LIMIT $2 FOR UPDATE SKIP LOCKED
     ) AS due
     WHERE claimed.id = due.id AND claimed.kind = due.kind
-    RETURNING claimed.*, due.state AS found_state`;
+    RETURNING claimed.*, due.abandoned`;
   const cutoff = onlyGivenUpBefore === undefined ? null : new Date(onlyGivenUpBefore);
   return sql.query<ClaimedOperation>(text, [new Date(now), limit, new Date(leaseUntil), cutoff, gateway]);
 }

@@ -9,6 +9,11 @@ export interface GatewaySettings extends GiveUpPolicy {
   readonly retry: RetryPolicy;
   /** Waits between look-ups of what the gateway accepted and will tell by webhook. */
   readonly pendingRetry: RetryPolicy;
+  /**
+   * A call that was given up may still reach the gateway for so long: until then a look-up that finds nothing proves
+   * nothing. Waited for by a timer of the process that looks, so that no clock can shorten it.
+   */
+  readonly settleMs: number;
   /** An operation in hand is left alone by other processes for so long; then they take it for forgotten. */
   readonly leaseMs: number;
   /** How often due operations are looked for, and how often while there are more than can be taken at once. */

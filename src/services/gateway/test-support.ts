@@ -199,6 +199,8 @@ function refundRequest(paymentId: string, amountMinor: number) {
 /** The work list over rows in memory; tests of `queries.ts` hold the real one to the same. */
 function createMemoryWorkList(rows: Map<string, OperationRow>): WorkList {
   const keyOf = ({ id, kind }: OperationRef) => `${id}/${kind}`;
+  const claimedAttempts = new Map<string, number>();
+  const isAbandoned = (row: OperationRow) => (claimedAttempts.get(keyOf(row)) ?? 0) === row.attempts;
   return {
     claimDue: async ({ gateway, now, limit, leaseUntil, onlyGivenUpBefore }: ClaimOptions) => {
       await sleep(0);
@@ -206,18 +208,17 @@ function createMemoryWorkList(rows: Map<string, OperationRow>): WorkList {
         .filter((row) => row.gateway === gateway && row.next_attempt_at !== null && row.next_attempt_at <= now)
         .filter(
           (row) =>
-            onlyGivenUpBefore === undefined || (row.state === 'not_taken' && row.requested_at <= onlyGivenUpBefore),
+            onlyGivenUpBefore === undefined ||
+            (row.state === 'not_taken' && !isAbandoned(row) && row.requested_at <= onlyGivenUpBefore),
         )
         .sort((a, b) => Number(a.next_attempt_at) - Number(b.next_attempt_at))
         .slice(0, limit);
       return due.map((row) => {
-        const claimed = {
-          ...row,
-          next_attempt_at: leaseUntil,
-          state: row.state === 'not_taken' ? 'requested' : row.state,
-        };
-        rows.set(keyOf(row), claimed as OperationRow);
-        return { ...(claimed as OperationRow), found_state: row.state };
+        const claimed = { ...row, next_attempt_at: leaseUntil };
+        const abandoned = isAbandoned(row);
+        rows.set(keyOf(row), claimed);
+        claimedAttempts.set(keyOf(row), row.attempts);
+        return { ...claimed, abandoned };
       });
     },
     extendLeases: async (operations, now, leaseUntil) => {

@@ -4,6 +4,7 @@ import { createServer } from 'node:net';
 import { describe, type TestContext, test } from 'node:test';
 import { pino } from 'pino';
 import { systemClock } from '#kernel/core/clock.ts';
+import type { RecordedEvent } from '#kernel/core/event.ts';
 import { createSimulator, type SimulatorOptions } from '../../../simulator/server.ts';
 import type { CallReport } from './attempt.ts';
 import { createSimulatorProvider } from './providers/simulator.ts';
@@ -209,21 +210,22 @@ describe('a gateway that cannot be reached', () => {
   });
 });
 
+/** The call of a process that knows nothing of it any more. */
+async function sendCharge(url: string, data: RecordedEvent['data']): Promise<void> {
+  const { amount_minor, currency, payment_id, idempotency_key } = data;
+  const headers = { 'content-type': 'application/json', 'idempotency-key': idempotency_key };
+  const body = JSON.stringify({ amount_minor, currency, reference: payment_id, payment_token: 'tok_visa' });
+  assert.equal((await fetch(`${url}/v1/charges`, { method: 'POST', headers, body })).status, 201);
+}
+
 describe('what a process leaves behind when it dies', () => {
   test('a charge that was taken but not recorded is found by a look-up, and not sent again', async (t) => {
     const { platform, settled, worker, url, calls, reconciled } = await openLaboratory(t, {
       settings: { leaseMs: 10 },
       running: false,
     });
-    const { data } = platform.charge({ token: 'tok_visa' });
-    const body = {
-      amount_minor: data.amount_minor,
-      currency: data.currency,
-      reference: data.payment_id,
-      payment_token: 'tok_visa',
-    };
-    const headers = { 'content-type': 'application/json', 'idempotency-key': data.idempotency_key };
-    await fetch(`${url}/v1/charges`, { method: 'POST', headers, body: JSON.stringify(body) });
+    const { data } = platform.charge();
+    await sendCharge(url, data);
     worker();
     assert.deepEqual(await settled(data.payment_id), ['SUCCESS success']);
     assert.deepEqual(
@@ -242,6 +244,33 @@ describe('what a process leaves behind when it dies', () => {
       calls.map(({ call, outcome }) => `${call} ${outcome}`),
       ['look_up not_found', 'charge answered'],
     );
+  });
+
+  test('its last call may still be on its way: it is waited for before the charge is given up', async (t) => {
+    const settings = { leaseMs: 10, maxCalls: 1, callTimeoutMs: 200, settleMs: 200 };
+    const { platform, settled, worker, url, calls, reconciled } = await openLaboratory(t, { settings, running: false });
+    const [late, lost] = [platform.charge().data, platform.charge().data];
+    worker();
+    await eventually('both were looked up', () => calls.length === 2);
+    await sendCharge(url, late);
+    assert.deepEqual(await settled(late.payment_id), ['SUCCESS success']);
+    assert.deepEqual(await settled(lost.payment_id), ['FAILED gateway_unavailable']);
+    assert.deepEqual(calls.map(({ call, outcome }) => `${call} ${outcome}`).sort(), [
+      'look_up answered',
+      ...Array.from({ length: 3 }, () => 'look_up not_found'),
+    ]);
+    await reconciled();
+  });
+
+  test('a stop does not wait for calls that may be on their way', async (t) => {
+    const settings = { leaseMs: 10, maxCalls: 1, settleMs: 60_000 };
+    const { platform, worker, calls } = await openLaboratory(t, { settings, running: false });
+    const { data } = platform.charge();
+    const running = worker();
+    await eventually('it was looked up, and waits', () => calls.length === 1 && running.status().queued === 1);
+    await running.stop();
+    assert.deepEqual(running.status().queued, 0);
+    assert.deepEqual(platform.answers(data.payment_id), []);
   });
 
   test('an answer that cannot be recorded is looked up when the store is back', async (t) => {

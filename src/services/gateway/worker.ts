@@ -4,7 +4,7 @@ import type { RecordedEvent } from '#kernel/core/event.ts';
 import type { Log } from '#kernel/observability/log.ts';
 import type { Executor } from '#kernel/processor/execute.ts';
 import { type BreakerMetrics, type CircuitBreaker, createCircuitBreaker } from '#kernel/resilience/circuit-breaker.ts';
-import { attempt, type CallReport, isFailedCall } from './attempt.ts';
+import { attempt, type CallReport, isFailedCall, mayHaveMoved } from './attempt.ts';
 import { CHARGE, GATEWAY_REFUND } from './contract.ts';
 import type { OperationCommand } from './decider.ts';
 import { isRepeated, isRequest, type OperationRow, requestedRow } from './projections.ts';
@@ -43,9 +43,10 @@ export interface GatewayWorker {
 }
 
 interface Task {
-  readonly operation: OperationRow;
-  readonly lookUpFirst: boolean;
+  readonly operation: ClaimedOperation;
   leaseUntil: number;
+  /** Every earlier call that may have been on its way was waited for. */
+  settled: boolean;
 }
 
 /**
@@ -61,6 +62,8 @@ export function createGatewayWorker(settings: GatewaySettings, ports: GatewayWor
   const attemptPorts = { provider, breaker, settings, now: () => clock.now(), random, onCall };
   const inHand = new Map<string, Task>();
   const queue: Task[] = [];
+  /** Those that wait for a call that may be on its way, and how to end the wait. */
+  const settling = new Map<Task, () => void>();
   let inFlight = 0;
   let cancelSweep: () => void = () => undefined;
   let sweeping: Promise<void> = Promise.resolve();
@@ -71,14 +74,14 @@ export function createGatewayWorker(settings: GatewaySettings, ports: GatewayWor
   function onCommitted(events: readonly RecordedEvent[]): void {
     for (const event of events) {
       // A repeated request is due in the work list: it is looked up before anything is sent.
-      if (isRequest(event) && !isRepeated(event)) take(requestedRow(event, settings), false);
+      if (isRequest(event) && !isRepeated(event)) take({ ...requestedRow(event, settings), abandoned: false });
     }
   }
 
-  function take(operation: OperationRow, lookUpFirst: boolean): void {
+  function take(operation: ClaimedOperation): void {
     const key = keyOf(operation);
-    if (stopping || inHand.has(key) || queue.length >= settings.maxQueued) return;
-    const task = { operation, lookUpFirst, leaseUntil: operation.next_attempt_at ?? 0 };
+    if (stopping || inHand.has(key) || waiting() >= settings.maxQueued) return;
+    const task = { operation, leaseUntil: operation.next_attempt_at ?? 0, settled: false };
     inHand.set(key, task);
     queue.push(task);
     startNext();
@@ -98,20 +101,34 @@ export function createGatewayWorker(settings: GatewaySettings, ports: GatewayWor
   }
 
   async function run(task: Task): Promise<void> {
-    const { operation, lookUpFirst } = task;
+    const { operation } = task;
     const { id, kind, trace_id, payment_id } = operation;
     try {
-      const command = await attempt(operation, lookUpFirst, attemptPorts);
-      if (command !== undefined) await record(task, command);
+      const command = await attempt(operation, task.settled, attemptPorts);
+      if (command === 'settle') settle(task);
+      else if (command !== undefined) await record(task, command);
     } catch (cause) {
       const fields = { trace_id, payment_id, kind, id, error: toError(cause) };
       log.warn(fields, 'what the gateway said could not be recorded; it is looked up later');
     } finally {
-      inHand.delete(keyOf(operation));
+      if (!settling.has(task)) inHand.delete(keyOf(operation));
     }
   }
 
-  async function record({ operation, lookUpFirst }: Task, command: OperationCommand): Promise<void> {
+  /** Of a call that nobody recorded it is not even known that it has ended. */
+  function settle(task: Task): void {
+    if (stopping) return;
+    const waitMs = settings.settleMs + (task.operation.abandoned ? settings.callTimeoutMs : 0);
+    const again = (): void => {
+      settling.delete(task);
+      task.settled = true;
+      queue.push(task);
+      startNext();
+    };
+    settling.set(task, clock.after(waitMs, again));
+  }
+
+  async function record({ operation }: Task, command: OperationCommand): Promise<void> {
     const { id, kind, trace_id, payment_id } = operation;
     if (command.type === 'RecordUnknown' && command.reason === 'answer_mismatch') {
       log.error(
@@ -120,7 +137,7 @@ export function createGatewayWorker(settings: GatewaySettings, ports: GatewayWor
       );
     }
     // The first attempt begins the stream, unless a webhook was faster: that is a conflict, and is decided again.
-    const fresh = !lookUpFirst && operation.attempts === 0;
+    const fresh = !mayHaveMoved(operation) && operation.attempts === 0;
     await executor.execute({
       commands: [{ aggregate: kind === 'charge' ? CHARGE : GATEWAY_REFUND, id, command, fresh }],
       traceId: trace_id,
@@ -135,7 +152,7 @@ export function createGatewayWorker(settings: GatewaySettings, ports: GatewayWor
       await extendLeases();
       const limit = capacity();
       const claimed = limit > 0 ? await claim(limit) : [];
-      for (const operation of claimed) take(operation, operation.found_state !== 'not_taken');
+      for (const operation of claimed) take(operation);
       reachable = true;
       return claimed.length === limit;
     } catch (cause) {
@@ -145,8 +162,12 @@ export function createGatewayWorker(settings: GatewaySettings, ports: GatewayWor
     }
   }
 
+  function waiting(): number {
+    return queue.length + settling.size;
+  }
+
   function capacity(): number {
-    const free = Math.min(settings.maxInFlight - inFlight, settings.maxQueued - queue.length);
+    const free = Math.min(settings.maxInFlight - inFlight, settings.maxQueued - waiting());
     const onlyProbe = breaker.allows() && breaker.metrics().state !== 'closed';
     return onlyProbe ? Math.min(free, 1) : free;
   }
@@ -184,7 +205,10 @@ export function createGatewayWorker(settings: GatewaySettings, ports: GatewayWor
     stopping = true;
     cancelSweep();
     await sweeping;
-    for (const { operation } of queue.splice(0)) inHand.delete(keyOf(operation));
+    for (const cancel of settling.values()) cancel();
+    settling.clear();
+    queue.length = 0;
+    inHand.clear();
     await idle();
     provider.close();
     await idle();
@@ -205,7 +229,7 @@ export function createGatewayWorker(settings: GatewaySettings, ports: GatewayWor
   return {
     start: () => scheduleSweep(0),
     onCommitted,
-    status: () => ({ inFlight, queued: queue.length, breaker: breaker.metrics() }),
+    status: () => ({ inFlight, queued: waiting(), breaker: breaker.metrics() }),
     stop,
   };
 }

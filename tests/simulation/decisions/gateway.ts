@@ -57,7 +57,15 @@ export function createGateway(domain: Domain, pick: Pick) {
     const nextAttemptAt = domain.now() + 1_000;
     if (saying === 'refused') return { type: 'RecordRefusal', operation, reason: 'gateway_error' };
     if (saying === 'unknown')
-      return { type: 'RecordUnknown', operation, reason: 'timeout', called: true, nextAttemptAt };
+      return {
+        type: 'RecordUnknown',
+        operation,
+        reason: 'timeout',
+        called: true,
+        abandoned: false,
+        settled: false,
+        nextAttemptAt,
+      };
     const { amount_minor, currency } = operation;
     const ids = { gateway_payment_id: operation.id, idempotency_key: `${operation.kind}-${operation.id}` };
     const reason = saying === 'declined' ? 'card_declined' : 'success';

@@ -102,9 +102,14 @@ export const PLANTED_BUGS: Readonly<Record<string, PlantedBug>> = {
     replace: "return recordFailure('RecordNotTaken', sent.reason, true, operation, ports);",
   },
   'a call that may still arrive is not waited for': {
+    file: 'src/services/gateway/attempt.ts',
+    find: "if (mayHaveMoved(operation) && !settled) return 'settle';",
+    replace: 'settled = true;',
+  },
+  'a call of a process that died is not waited for': {
     file: 'src/services/gateway/decider.ts',
-    find: 'if (now < settlesAt) {',
-    replace: 'if (now < state.attempts - 1) {',
+    find: '(state.unknownCall || command.abandoned)',
+    replace: 'state.unknownCall',
   },
   'a charge is answered as often as the gateway tells of it': {
     file: 'src/services/gateway/decider.ts',
