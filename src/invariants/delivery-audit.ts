@@ -7,6 +7,8 @@ import { type Finding, nameOf } from './finding.ts';
 interface Cause {
   readonly order: number;
   readonly topic: string;
+  readonly chain: number;
+  readonly stream: string;
   readonly effects: string[];
 }
 
@@ -16,7 +18,7 @@ export interface DeliveryFacts {
   readonly causes: Map<string, Cause>;
   /** How many events were on the bus so far. */
   count: number;
-  /** `stream topic`: the latest cause that took effect. */
+  /** `reader topic`, and the chain or the stream of the cause: the latest cause that took effect. */
   readonly latest: Map<string, number>;
 }
 
@@ -37,13 +39,13 @@ export function noDeliveries(): DeliveryFacts {
 export function auditDelivery(facts: DeliveryFacts, event: RecordedEvent, topology: Topology): readonly Finding[] {
   const findings = effectOf(facts, event);
   const place = placeOf(topology, event);
-  if (place !== undefined) remember(facts, event.id, place.topic);
+  if (place !== undefined) remember(facts, event, place.topic);
   return findings;
 }
 
-function remember(facts: DeliveryFacts, id: string, topic: string): void {
+function remember(facts: DeliveryFacts, { id, chain, aggregateId }: RecordedEvent, topic: string): void {
   const { causes } = facts;
-  causes.set(id, { order: facts.count, topic, effects: [] });
+  causes.set(id, { order: facts.count, topic, chain, stream: aggregateId, effects: [] });
   facts.count += 1;
   if (causes.size > MAX_CAUSES) causes.delete(causes.keys().next().value!);
 }
@@ -62,11 +64,14 @@ function effectOf({ causes, latest }: DeliveryFacts, event: RecordedEvent): read
   }
   // Streams of one commit stand in the log in the order of their names, whatever was decided first.
   const reader = `${event.aggregateType} ${event.aggregateId} ${cause.topic}`;
-  const before = latest.get(reader) ?? -1;
+  // Between streams that several processes write there is no order but that of causes: what two of them store at the same
+  // moment may be seen either way round.
+  const orders = [`${reader} in ${cause.chain}`, `${reader} of ${cause.stream}`];
+  const before = Math.max(...orders.map((order) => latest.get(order) ?? -1));
   if (cause.order < before) {
     const message = `${event.aggregateType} handled event ${causeId} after a later one of the same key and topic (${nameOf(event)})`;
     findings.push({ invariant: 'in_order', message, eventId: event.id, subject });
   }
-  latest.set(reader, Math.max(before, cause.order));
+  for (const order of orders) latest.set(order, Math.max(latest.get(order) ?? -1, cause.order));
   return findings;
 }

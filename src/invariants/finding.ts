@@ -10,7 +10,7 @@ export const INVARIANTS = {
   gateway_agrees: 'what the gateway took is what the ledger says it took',
   read_model: 'every read model equals the fold of its events',
   handled_once: 'every event of the bus takes effect once',
-  in_order: 'the events of one key take effect in their order',
+  in_order: 'the events of one key that one process or one stream wrote take effect in their order',
   has_owner: 'no saga is past its deadline without anybody who looks after it',
   chain_whole: 'the hash chain is whole: nothing was changed, removed or inserted',
 } as const;

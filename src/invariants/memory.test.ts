@@ -149,6 +149,30 @@ test('a process without end remembers a limited number of causes, and the latest
   assert.equal(again!.invariant, 'handled_once');
 });
 
+test('the order of one chain and of one stream is kept; two processes that write at the same moment have none', () => {
+  const event = (chain: number, aggregateId: string, cause?: string): RecordedEvent => ({
+    id: ids.uuid(),
+    type: cause === undefined ? 'gateway.refund.answered' : 'payments.refunded',
+    version: 1,
+    aggregateType: cause === undefined ? 'gateway-refund' : 'payment',
+    aggregateId,
+    streamPosition: 1,
+    chain,
+    chainPosition: 1,
+    time: 1,
+    data: { payment_id: WALLET_ID },
+    metadata: { correlationid: WALLET_ID, traceparent: '', ...(cause !== undefined && { causationid: cause }) },
+  });
+  const invariantsOf = (first: RecordedEvent, second: RecordedEvent) => {
+    const facts = noDeliveries();
+    const effects = [second, first].map(({ id }) => event(9, WALLET_ID, id));
+    return [first, second, ...effects].flatMap((each) => auditDelivery(facts, each, TOPOLOGY)).map((f) => f.invariant);
+  };
+  assert.deepEqual(invariantsOf(event(1, 'a'), event(1, 'b')), ['in_order']);
+  assert.deepEqual(invariantsOf(event(1, 'a'), event(2, 'a')), ['in_order']);
+  assert.deepEqual(invariantsOf(event(1, 'a'), event(2, 'b')), []);
+});
+
 test('money is believed to have moved that a payment acted on, where its wallet was not read', () => {
   const { events, openWallet, pay, debit } = createHistory();
   openWallet();

@@ -31,6 +31,8 @@ export interface Backend {
   readonly groups: GroupStore;
   readonly failures: FailureStore;
   readonly clock: ManualClock;
+  /** As if the clock by which members say that they live had been set back. */
+  setGroupClockBack(ms: number): Promise<void>;
   /** What became of the messages that failed, in the order of arrival. */
   errorLog(): Promise<readonly LoggedFailure[]>;
   /** Lets an operator's replay of all dead letters begin. */
@@ -73,6 +75,7 @@ export function openMemory(): Backend {
     groups: createMemoryGroupStore(tables, clock),
     failures: createMemoryFailureStore(tables),
     clock,
+    setGroupClockBack: async (ms) => clock.advance(-ms),
     errorLog: async () =>
       [...tables.failures.values()].map(({ eventId, status, attempts, error, dlqTopic }) => ({
         event_id: eventId,
@@ -118,6 +121,9 @@ export async function openPostgresAt(t: TestContext, url: string): Promise<Postg
     groups: createPostgresGroupStore(pool),
     failures: createPostgresFailureStore(pool),
     clock,
+    setGroupClockBack: async (ms) => {
+      await pool.query(`UPDATE bus_members SET heartbeat_at = heartbeat_at + $1 * interval '1 millisecond'`, [ms]);
+    },
     errorLog: () => pool.query('SELECT event_id, status, attempts, error, dlq_topic FROM error_log ORDER BY arrival'),
     replayDeadLetters: async () => {
       await replayDeadLetters(pool, { limit: 1000, operator: 'test' });

@@ -61,7 +61,11 @@ export function progressOf(partitions: readonly StandingPartition[]): MemberProg
 export interface GroupStore {
   /** Enters as a member without partitions; makes the partitions that are new, standing at the log's start. */
   join(consumer: string, member: string, partitions: readonly PartitionRef[]): Promise<void>;
-  /** Says "alive", puts out the members that did not for `leaseMs` (their partitions go free where they stood), and looks. */
+  /**
+   * Says "alive", puts out the members that did not for `leaseMs` (their partitions go free where they stood), and looks.
+   * A heartbeat of the future, left from before the clock was set back, counts as one of this moment: else whoever died
+   * then would keep its partitions until the clock has caught up.
+   */
   heartbeat(consumer: string, member: string, leaseMs: number): Promise<GroupView>;
   /**
    * Gives partitions back where they stand by the progress saved last (see `Commit.progress`), and takes those that are

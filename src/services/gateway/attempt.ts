@@ -26,6 +26,8 @@ export interface AttemptPorts {
   /** From 0 up to 1. */
   readonly random: () => number;
   readonly onCall: (report: CallReport) => void;
+  /** Whether others still leave the operation alone: whoever has lost it must not move money any more. */
+  readonly isLeased: () => boolean;
 }
 
 type Rejected = { readonly outcome: 'rejected' };
@@ -48,7 +50,7 @@ export async function attempt(
     if (found.outcome === 'answered') return recordAnswer(operation, found.answer, ports);
     if (found.outcome !== 'not_found') return recordFailure('RecordUnknown', found.reason, false, operation, ports);
   }
-  if (mayCall(operation, ports)) return send(operation, ports);
+  if (mayCall(operation, ports)) return ports.isLeased() ? send(operation, ports) : undefined;
   if (mayHaveMoved(operation) && !settled) return 'settle';
   return { ...recordFailure('RecordNotTaken', lastReason(operation), false, operation, ports), settled };
 }

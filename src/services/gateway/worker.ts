@@ -104,7 +104,8 @@ export function createGatewayWorker(settings: GatewaySettings, ports: GatewayWor
     const { operation } = task;
     const { id, kind, trace_id, payment_id } = operation;
     try {
-      const command = await attempt(operation, task.settled, attemptPorts);
+      const isLeased = (): boolean => clock.now() < task.leaseUntil;
+      const command = await attempt(operation, task.settled, { ...attemptPorts, isLeased });
       if (command === 'settle') settle(task);
       else if (command !== undefined) await record(task, command);
     } catch (cause) {
@@ -115,17 +116,16 @@ export function createGatewayWorker(settings: GatewaySettings, ports: GatewayWor
     }
   }
 
-  /** Of a call that nobody recorded it is not even known that it has ended. */
+  /** Of a call that nobody recorded it is not even known that it has ended: its process may live, and have lost its lease. */
   function settle(task: Task): void {
     if (stopping) return;
-    const waitMs = settings.settleMs + (task.operation.abandoned ? settings.callTimeoutMs : 0);
     const again = (): void => {
       settling.delete(task);
       task.settled = true;
       queue.push(task);
       startNext();
     };
-    settling.set(task, clock.after(waitMs, again));
+    settling.set(task, clock.after(settings.callTimeoutMs + settings.settleMs, again));
   }
 
   async function record({ operation }: Task, command: OperationCommand): Promise<void> {

@@ -129,6 +129,18 @@ describeBackends('consumer groups', (open) => {
     assert.deepEqual(progress.cursor, { 1: 7 });
   });
 
+  test('one that died before the clock was set back is put out a lease later, not when the clock has caught up', async (t) => {
+    const backend = await open(t);
+    const { groups } = backend;
+    await groups.join('c', 'm1', TOPIC);
+    await backend.setGroupClockBack(60 * LEASE_MS);
+    await groups.join('c', 'm2', TOPIC);
+    const view = await groups.heartbeat('c', 'm2', LEASE_MS);
+    assert.deepEqual(view.members, ['m1', 'm2']);
+    const leaseMs = await expire(backend);
+    assert.deepEqual((await groups.heartbeat('c', 'm2', leaseMs)).members, ['m2']);
+  });
+
   test('one that was put out can neither exchange nor commit', async (t) => {
     const backend = await open(t);
     const { groups, store } = backend;

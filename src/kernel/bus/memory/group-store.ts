@@ -36,6 +36,11 @@ export function createMemoryGroupStore(tables: MemoryTables, clock: Clock): Grou
     }
   };
 
+  const pullBack = (consumer: string, leaseMs: number): void => {
+    for (const found of membersOf(consumer).values())
+      if (found.heartbeatAt > clock.now() + leaseMs) found.heartbeatAt = clock.now();
+  };
+
   const putOutTheDead = (consumer: string, leaseMs: number): void => {
     for (const [member, { progress, heartbeatAt }] of membersOf(consumer)) {
       if (heartbeatAt >= clock.now() - leaseMs) continue;
@@ -58,6 +63,7 @@ export function createMemoryGroupStore(tables: MemoryTables, clock: Clock): Grou
     heartbeat: async (consumer, member, leaseMs) => {
       const own = membersOf(consumer).get(member);
       if (own !== undefined) own.heartbeatAt = clock.now();
+      pullBack(consumer, leaseMs);
       putOutTheDead(consumer, leaseMs);
       return {
         members: [...membersOf(consumer).keys()].sort(),

@@ -19,10 +19,11 @@ export function createPostgresGroupStore(pool: Pool): GroupStore {
   return {
     join: (consumer, member, partitions) => pool.transaction((sql) => join(sql, consumer, member, partitions)),
     heartbeat: async (consumer, member, leaseMs) => {
-      await pool.query('UPDATE bus_members SET heartbeat_at = now() WHERE consumer = $1 AND member = $2', [
-        consumer,
-        member,
-      ]);
+      await pool.query(
+        `UPDATE bus_members SET heartbeat_at = now()
+          WHERE consumer = $1 AND (member = $2 OR heartbeat_at > now() + $3 * interval '1 millisecond')`,
+        [consumer, member, leaseMs],
+      );
       await pool.transaction((sql) => putOutTheDead(sql, consumer, leaseMs));
       const members = await pool.query<{ member: string }>(
         'SELECT member FROM bus_members WHERE consumer = $1 ORDER BY member',
