@@ -98,7 +98,7 @@ export function createKernel(
         exclusive,
         maxInbox: exclusive ? config.projectionMaxInbox : config.maxInbox,
       },
-      { store, groups, tail, topology },
+      { store, groups, tail, topology, announce: presence.announce },
     );
   let endPoll: () => void = () => undefined;
 

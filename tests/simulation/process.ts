@@ -143,7 +143,8 @@ export function startProcess(world: World, name: string, serves: readonly Servic
       await kernel.stop();
     },
   };
-  void start();
+  // Not within this call: whoever starts it must be able to listen for its end before anything can go wrong.
+  machine.clock.after(0, () => void start());
   return process;
 }
 

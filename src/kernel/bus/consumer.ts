@@ -75,6 +75,8 @@ interface Ports {
   readonly groups: GroupStore;
   readonly tail: Tail;
   readonly topology: Topology;
+  /** Called before a member that was put out joins anew; see `Presence.announce`. */
+  readonly announce?: () => Promise<void>;
 }
 
 /** A consumer of the event types, sharing the partitions of their topics with the other members of its group. */
@@ -207,7 +209,10 @@ export function createConsumer(settings: ConsumerSettings, ports: Ports): Consum
       ownership = { ...ownership, progress: value };
     },
     rewind: async (membershipLost) => {
-      if (membershipLost) return join();
+      if (membershipLost) {
+        await ports.announce?.();
+        return join();
+      }
       own(await groups.exchange(settings.name, member, [], []));
     },
     get pending() {

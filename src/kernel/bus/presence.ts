@@ -1,5 +1,5 @@
 import { pause, type Scheduler } from '../core/clock.ts';
-import { MembershipLostError, toError } from '../core/errors.ts';
+import { MembershipLostError, toError, UnavailableError } from '../core/errors.ts';
 import type { Log } from '../observability/log.ts';
 import type { GroupStore } from './group.ts';
 import type { Tail } from './tail.ts';
@@ -11,6 +11,12 @@ const PROCESSES = 'processes';
 export interface Presence {
   /** Enters. When others live, waits until they surely know, so that none of them still believes to be alone. */
   start(): Promise<void>;
+  /**
+   * To be called by whoever was put out of a group, before it goes on: the same may have happened here, and then another
+   * process may believe to be alone. Resolves when all surely know again.
+   * @throws UnavailableError when nobody can be told
+   */
+  announce(): Promise<void>;
   stop(): Promise<void>;
   /** Instances that live, this one included. */
   readonly members: readonly string[];
@@ -34,13 +40,19 @@ export function createPresence(
   let generation = 0;
   let member = settings.instance;
   let endBeats: () => void = () => undefined;
-  let beating = false;
+  let beating: Promise<void> | undefined;
+  /** Whether the last look saw this process among those that live. */
+  let present = false;
   /** Heartbeats in a row that saw no other process. Counted, not timed: a clock that is set makes no lease pass. */
   let lonelyBeats = 0;
+  /** Resolves when all others have looked since this process entered. */
+  let known: Promise<void> = Promise.resolve();
 
   const look = async (): Promise<void> => {
+    present = false;
     const view = await groups.heartbeat(PROCESSES, member, settings.leaseMs);
     if (!view.members.includes(member)) throw new MembershipLostError(`${member} was taken for dead`);
+    present = true;
     members = view.members;
     lonelyBeats = members.length === 1 ? lonelyBeats + 1 : 0;
     // Those that were put out may live all the same, when the database was out of reach for longer than a lease: they enter
@@ -58,11 +70,12 @@ export function createPresence(
     generation += 1;
     await groups.join(PROCESSES, member, []);
     await look();
+    if (members.length === 1) return;
+    notify();
+    known = pause(clock, 2 * settings.heartbeatMs);
   };
 
-  const beat = async (): Promise<void> => {
-    if (beating) return;
-    beating = true;
+  const lookOrEnter = async (): Promise<void> => {
     try {
       await look();
     } catch (cause) {
@@ -71,9 +84,14 @@ export function createPresence(
       if (cause instanceof MembershipLostError)
         await enter().catch((error: Error) => log.warn({ error }, 'cannot join the processes yet'));
       else log.warn({ error: toError(cause) }, 'cannot say that this process lives');
-    } finally {
-      beating = false;
     }
+  };
+
+  const beat = (): Promise<void> => {
+    beating ??= lookOrEnter().finally(() => {
+      beating = undefined;
+    });
+    return beating;
   };
 
   return {
@@ -83,9 +101,14 @@ export function createPresence(
     start: async () => {
       await enter();
       endBeats = clock.every(settings.heartbeatMs, () => void beat());
-      if (members.length === 1) return;
-      notify();
-      await pause(clock, 2 * settings.heartbeatMs);
+      await known;
+    },
+    announce: async () => {
+      // A beat that is under way may have looked before.
+      await beating;
+      await beat();
+      if (!present) throw new UnavailableError('this process cannot say that it lives');
+      await known;
     },
     stop: async () => {
       endBeats();
