@@ -7,7 +7,7 @@ const PAYMENTS = 200;
 const FIXED_SEEDS = 25;
 const ANY_SEEDS = 10;
 const CALM_SEEDS = 5;
-/** Seeds that found something, and what. When the simulation changes they do something else: each has a test of its own beside the code. */
+/** Seeds that found something, and what. When the simulation changes they do something else: what the platform did wrong has tests of its own too. */
 const FOUND: Readonly<Record<number, string>> = {
   1654930593: 'a charge was given up while a call of a process that had died was on its way',
   1188038797: 'a charge was given up too early after the clock of the database had been set',

@@ -12,7 +12,7 @@ const STREAM = '01900000-0000-7000-8000-00000000000';
 const METADATA = { correlationid: STREAM, traceparent: '00-0-0-01' };
 
 /** A consumer on a store whose reads of the log do not come back before `arrive` is called. */
-async function openConsumer() {
+async function openConsumer(announce: () => Promise<void> = async () => undefined) {
   const tables = createMemoryTables();
   const store = createMemoryStore(CLOCK, tables);
   const writer = await store.openWriter('writer');
@@ -38,7 +38,7 @@ async function openConsumer() {
   };
   const topology = { name: 'none', topics: [], routes: new Map() };
   const groups = createMemoryGroupStore(tables, CLOCK);
-  const consumer: Consumer = createConsumer(settings, { store: slow, groups, tail, topology });
+  const consumer: Consumer = createConsumer(settings, { store: slow, groups, tail, topology, announce });
   await consumer.start();
   let count = 0;
   const append = async (): Promise<void> => {
@@ -52,7 +52,7 @@ async function openConsumer() {
     await settle();
     arrivals.shift()?.();
   };
-  return { consumer, tail, append, arrive };
+  return { consumer, groups, tail, append, arrive };
 }
 
 test('a wake-up that comes while the log is being read is not forgotten', async () => {
@@ -70,4 +70,23 @@ test('a wake-up that comes while the log is being read is not forgotten', async 
   await again;
   assert.equal(consumer.take(10)?.events.length, 2);
   assert.equal(consumer.needsCare, false);
+});
+
+test('a member that was put out joins again only when it has been announced that it lives', async () => {
+  let announced: () => void = () => undefined;
+  const { consumer, groups } = await openConsumer(() => new Promise((resolve) => (announced = resolve)));
+  const members = async () => (await groups.heartbeat('c', 'somebody', 1000)).members;
+  await groups.exchange('c', 'm', consumer.owned, []);
+  await groups.leave('c', 'm');
+  const joining = consumer.rewind(true);
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.deepEqual(await members(), []);
+  announced();
+  await joining;
+  assert.deepEqual(await members(), ['m.1']);
+});
+
+test('a member that has lost nothing need not be announced', async () => {
+  const { consumer } = await openConsumer(() => assert.fail('nobody takes it for dead'));
+  await consumer.rewind(false);
 });

@@ -262,6 +262,14 @@ describe('what a process leaves behind when it dies', () => {
     await reconciled();
   });
 
+  test('whoever has lost its lease looks the charge up, and sends nothing', async (t) => {
+    const { platform, calls, charges } = await openLaboratory(t, { settings: { leaseMs: 0 } });
+    platform.charge();
+    await eventually('it was looked up three times', () => calls.length >= 3);
+    assert.ok(calls.every(({ call }) => call === 'look_up'));
+    assert.deepEqual(await charges(), []);
+  });
+
   test('a stop does not wait for calls that may be on their way', async (t) => {
     const settings = { leaseMs: 10, maxCalls: 1, settleMs: 60_000 };
     const { platform, worker, calls } = await openLaboratory(t, { settings, running: false });
