@@ -102,7 +102,7 @@ export const SETTINGS = {
   maxCachedStreams: integer('STATE_CACHE_MAX', 20_000, 'states of streams kept in memory, per service'),
   maxCachedRows: integer('ROW_CACHE_MAX', 10_000, 'rows kept in memory, per read model'),
   maxInbox: integer('INBOX_MAX', 5000, 'bus messages kept in memory, per consumer; the rest waits in the log'),
-  fetchSize: integer('FETCH_SIZE', 1000, 'events read from the log at once'),
+  fetchSize: integer('FETCH_SIZE', 1000, 'events of each writer that are read from the log at once'),
   snapshotEvery: integer('SNAPSHOT_EVERY', 100, 'events of a stream between snapshots'),
   maxWaitingRetries: integer(
     'RETRY_WAITING_MAX',
@@ -125,6 +125,7 @@ export const SETTINGS = {
     0,
   ),
   projectionBusyEvents: integer('PROJECTION_BUSY_EVENTS', 500, 'events in a batch of a read model that is busy'),
+  projectionFetchSize: integer('PROJECTION_FETCH_SIZE', 5000, 'as FETCH_SIZE, of a service with read models'),
   projectionMaxInbox: integer('PROJECTION_INBOX_MAX', 20_000, 'events kept in memory, per service with read models'),
   partitionsAhead: integer('PARTITIONS_AHEAD', 3, 'months whose event partitions are made in advance', 0, 120),
   idempotencyTtlMs: integer('IDEMPOTENCY_TTL_MS', 7 * 86_400_000, 'how long an Idempotency-Key is kept'),

@@ -96,7 +96,7 @@ export function createKernel(
         member: config.instance,
         types,
         exclusive,
-        maxInbox: exclusive ? config.projectionMaxInbox : config.maxInbox,
+        ...(exclusive && { maxInbox: config.projectionMaxInbox, fetchSize: config.projectionFetchSize }),
       },
       { store, groups, tail, topology, announce: presence.announce },
     );

@@ -73,7 +73,7 @@ async function printFrom(
       limit: Math.min(PAGE_SIZE, left),
       ...(options.type !== undefined && { types: [options.type] }),
     });
-    for (const event of page.events) print(event);
+    for (const event of page.events.slice(0, left)) print(event);
     left -= page.events.length;
     position = page.next;
     if (page.atEnd && !options.follow) break;

@@ -172,7 +172,7 @@ export interface Store {
     stream: StreamRef,
     options: { readonly from?: number; readonly limit: number; readonly backwards?: boolean },
   ): Promise<readonly RecordedEvent[]>;
-  /** The log after `after`; `types` undefined: every type. */
+  /** The log after `after`: up to `limit` events of each chain; `types` undefined: every type. */
   readLog(
     after: LogPosition,
     options: { readonly types?: readonly string[]; readonly limit: number },

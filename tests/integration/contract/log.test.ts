@@ -14,7 +14,9 @@ async function readAll(store: Store, options: { types?: readonly string[]; limit
     const page = await store.readLog(position, options);
     events.push(...page.events);
     position = page.next;
-    assert.ok(page.events.length <= options.limit);
+    for (const events of Map.groupBy(page.events, (event) => event.chain).values())
+      assert.ok(events.length <= options.limit);
+    assert.ok(page.atEnd || page.events.length >= options.limit);
     if (page.atEnd) return { events, position };
   }
 }
@@ -68,6 +70,30 @@ describeBackends('the log', (open) => {
         assert.deepEqual(position, await store.head());
       }
     }
+  });
+
+  test('a page goes as far as all chains were read, and passes over what is of no type that was asked for', async (t) => {
+    const { store } = await open(t);
+    const writers = [await openWriter(t, store, 'a'), await openWriter(t, store, 'b'), await openWriter(t, store, 'c')];
+    const ticks = Array.from({ length: 5 }, (_, n) => pending({ n }, 'clock.ticked'));
+    await writers[0]!.commit({ appends: [append(newStream(), 0, ...ticks.slice(0, 2))] });
+    await fill([writers[1]!], 5);
+    await writers[0]!.commit({ appends: [append(newStream(), 0, ...ticks.slice(2))] });
+    await writers[2]!.commit({ appends: [append(newStream(), 0, pending())] });
+
+    const page = await store.readLog({}, { types: ['clock.ticked'], limit: 4 });
+    assert.deepEqual(
+      page.events.map((event) => event.chain),
+      [
+        ...Array(2).fill(page.events[0]!.chain),
+        ...Array(3).fill(page.events[2]!.chain),
+        ...Array(2).fill(page.events[0]!.chain),
+      ],
+    );
+    assert.equal(page.atEnd, false);
+    assert.deepEqual(page.next, { ...(await store.head()), [page.events[0]!.chain]: 4 });
+    const rest = await store.readLog(page.next, { types: ['clock.ticked'], limit: 4 });
+    assert.deepEqual([rest.events.length, rest.atEnd, rest.next], [1, true, await store.head()]);
   });
 
   test('a reader that is at the end sees only what comes then', async (t) => {

@@ -1,6 +1,7 @@
 import type { RecordedEvent } from '../../core/event.ts';
 import { type LogPosition, positionIn } from '../../core/log-position.ts';
 import type { Row, TableDefinition } from '../../core/table.ts';
+import { toLogPage } from '../log-page.ts';
 import type { LoadedStream, LogPage, Snapshot, StoredAnswer, StreamRef } from '../store.ts';
 import { monthOf, streamName } from '../store.ts';
 import { compositeKey, type MemoryTables, type StoredEvent } from './tables.ts';
@@ -51,15 +52,9 @@ export function readLog(
     const from = positionIn(after, number);
     if (from < chain.events.length) found.push(...matching(chain.events, from, types, limit));
   }
-  found.sort((a, b) => a.event.sequence! - b.event.sequence!);
-  const events = found.slice(0, limit).map(toEvent);
-  const next: Record<number, number> = { ...after };
-  if (found.length < limit) {
-    for (const [number, chain] of tables.chains) next[number] = chain.end.position;
-    return { events, next, atEnd: true };
-  }
-  for (const event of events) next[event.chain] = event.chainPosition;
-  return { events, next, atEnd: false };
+  const events = found.map(toEvent).sort((a, b) => a.sequence! - b.sequence!);
+  const heads = new Map([...tables.chains].map(([number, chain]) => [number, chain.end.position]));
+  return toLogPage(events, heads, after, limit);
 }
 
 function matching(

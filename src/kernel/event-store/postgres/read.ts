@@ -1,8 +1,9 @@
 import type { EventMetadata, RecordedEvent } from '../../core/event.ts';
-import { type LogPosition, positionIn } from '../../core/log-position.ts';
+import type { LogPosition } from '../../core/log-position.ts';
 import type { Row, TableDefinition } from '../../core/table.ts';
 import { encodeArray } from '../../postgres/arrays.ts';
 import type { Sql } from '../../postgres/sql.ts';
+import { toLogPage } from '../log-page.ts';
 import type { LoadedStream, LogPage, Snapshot, StoredAnswer, StreamRef } from '../store.ts';
 import { monthOf } from '../store.ts';
 import { earliestStorage } from './months.ts';
@@ -190,24 +191,8 @@ export async function readLog(
       options.limit,
     ],
   );
-  return toPage(rows, after, options.limit);
-}
-
-function toPage(
-  rows: readonly (EventRow & { head_chain: number; head: number })[],
-  after: LogPosition,
-  limit: number,
-): LogPage {
-  const found = rows.filter((row) => row.event_id !== null);
-  const events = found.slice(0, limit).map(toEvent);
-  const cut = found.length > limit || found.length === limit;
-  const next: Record<number, number> = { ...after };
-  if (!cut) {
-    for (const row of rows) next[row.head_chain] = Math.max(row.head, positionIn(after, row.head_chain));
-    return { events, next, atEnd: true };
-  }
-  for (const event of events) next[event.chain] = event.chainPosition;
-  return { events, next, atEnd: false };
+  const found = rows.filter((row) => row.event_id !== null).map(toEvent);
+  return toLogPage(found, new Map(rows.map((row) => [row.head_chain, row.head])), after, options.limit);
 }
 
 /** The end of every chain. */
