@@ -87,9 +87,9 @@ export function createCardGateway(
       errors.set(request.idempotency_key, failed + 1);
       return { outcome: 'error', reason: 'gateway_error' };
     }
-    if (behaviour.outcome === 'not_taken') return NEVER;
+    if (behaviour.outcome === 'not_taken') return never();
     const operation = known ?? begin(request, token, behaviour);
-    if (behaviour.answer === 'never') return NEVER;
+    if (behaviour.answer === 'never') return never();
     if (behaviour.answer === 'outcome' && operation.status === 'pending')
       await new Promise<void>((resolve) => void time.after(delayOf(behaviour), resolve));
     return { outcome: 'answered', answer: answerOf(operation) };
@@ -111,7 +111,10 @@ export function createCardGateway(
   return gateway;
 }
 
-const NEVER = new Promise<never>(() => undefined);
+/** Made anew each time: one promise for all would hold on to everything that ever waited for it. */
+function never(): Promise<never> {
+  return new Promise(() => undefined);
+}
 
 function delayOf({ decided }: Behaviour): number {
   return { at_once: 0, after_slow: SLOW_MS, after_async: ASYNC_MS }[decided];

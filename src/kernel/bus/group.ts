@@ -20,6 +20,8 @@ export interface OwnedPartition extends PartitionRef {
 export interface GroupView {
   /** Live members, sorted. */
   readonly members: readonly string[];
+  /** Members that this look has put out. */
+  readonly putOut: readonly string[];
   readonly partitions: readonly OwnedPartition[];
 }
 

@@ -7,7 +7,12 @@ import type { Tail } from './tail.ts';
 /** The group of all processes that write; it has no partitions. */
 const PROCESSES = 'processes';
 
-/** Knows which other processes live, and keeps `tail.alone` true to it: only who has seen no other for a lease is alone. */
+/**
+ * Knows which other processes live, and keeps `tail.alone` true to it. Who is put out may live all the same, when the
+ * database was out of reach for longer than a lease: it enters again, and until then writes what the short cut must not
+ * overtake. So who has put out another takes itself for alone only after a further lease, and does not leave before: what
+ * it leaves behind must be put out by whoever comes next, who is then in doubt as well.
+ */
 export interface Presence {
   /** Enters. When others live, waits until they surely know, so that none of them still believes to be alone. */
   start(): Promise<void>;
@@ -17,6 +22,7 @@ export interface Presence {
    * @throws UnavailableError when nobody can be told
    */
   announce(): Promise<void>;
+  /** Leaves; in doubt, it stays until it is put out. */
   stop(): Promise<void>;
   /** Instances that live, this one included. */
   readonly members: readonly string[];
@@ -43,10 +49,15 @@ export function createPresence(
   let beating: Promise<void> | undefined;
   /** Whether the last look saw this process among those that live. */
   let present = false;
-  /** Heartbeats in a row that saw no other process. Counted, not timed: a clock that is set makes no lease pass. */
-  let lonelyBeats = 0;
+  /** Heartbeats until all that were put out surely know. Counted, not timed: a clock that is set makes no lease pass. */
+  let doubtfulBeats = 0;
   /** Resolves when all others have looked since this process entered. */
   let known: Promise<void> = Promise.resolve();
+
+  /** The next heartbeat has no time behind it. */
+  const doubt = (): void => {
+    doubtfulBeats = 1 + Math.ceil(settings.leaseMs / settings.heartbeatMs);
+  };
 
   const look = async (): Promise<void> => {
     present = false;
@@ -54,10 +65,9 @@ export function createPresence(
     if (!view.members.includes(member)) throw new MembershipLostError(`${member} was taken for dead`);
     present = true;
     members = view.members;
-    lonelyBeats = members.length === 1 ? lonelyBeats + 1 : 0;
-    // Those that were put out may live all the same, when the database was out of reach for longer than a lease: they enter
-    // again, and until then write what the short cut must not overtake. The first heartbeat has no time behind it.
-    const alone = (lonelyBeats - 1) * settings.heartbeatMs >= settings.leaseMs;
+    if (view.putOut.length > 0) doubt();
+    doubtfulBeats = Math.max(0, doubtfulBeats - 1);
+    const alone = members.length === 1 && doubtfulBeats === 0;
     if (tail.alone && !alone) log.info({ instances: members.length }, 'other processes share this store');
     tail.alone = alone;
     if (!alone) tail.wake();
@@ -65,7 +75,6 @@ export function createPresence(
 
   const enter = async (): Promise<void> => {
     tail.alone = false;
-    lonelyBeats = 0;
     member = generation === 0 ? settings.instance : `${settings.instance}.${generation}`;
     generation += 1;
     await groups.join(PROCESSES, member, []);
@@ -80,7 +89,7 @@ export function createPresence(
       await look();
     } catch (cause) {
       tail.alone = false;
-      lonelyBeats = 0;
+      doubt();
       if (cause instanceof MembershipLostError)
         await enter().catch((error: Error) => log.warn({ error }, 'cannot join the processes yet'));
       else log.warn({ error: toError(cause) }, 'cannot say that this process lives');
@@ -112,6 +121,7 @@ export function createPresence(
     },
     stop: async () => {
       endBeats();
+      if (doubtfulBeats > 0) return;
       await groups
         .leave(PROCESSES, member)
         .catch((error: Error) => log.warn({ error }, 'could not say that this process leaves'));

@@ -123,7 +123,8 @@ describeBackends('consumer groups', (open) => {
     const leaseMs = await expire(backend);
     await groups.join('c', 'm2', TOPIC);
     const view = await groups.heartbeat('c', 'm2', leaseMs);
-    assert.deepEqual(view.members, ['m2']);
+    assert.deepEqual([view.members, view.putOut], [['m2'], ['m1']]);
+    assert.deepEqual((await groups.heartbeat('c', 'm2', leaseMs)).putOut, []);
     const { owned, progress } = await groups.exchange('c', 'm2', [], TOPIC);
     assert.equal(owned.length, 4);
     assert.deepEqual(progress.cursor, { 1: 7 });

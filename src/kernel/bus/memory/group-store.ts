@@ -41,12 +41,13 @@ export function createMemoryGroupStore(tables: MemoryTables, clock: Clock): Grou
       if (found.heartbeatAt > clock.now() + leaseMs) found.heartbeatAt = clock.now();
   };
 
-  const putOutTheDead = (consumer: string, leaseMs: number): void => {
-    for (const [member, { progress, heartbeatAt }] of membersOf(consumer)) {
-      if (heartbeatAt >= clock.now() - leaseMs) continue;
+  const putOutTheDead = (consumer: string, leaseMs: number): readonly string[] => {
+    const dead = [...membersOf(consumer)].filter(([, { heartbeatAt }]) => heartbeatAt < clock.now() - leaseMs);
+    for (const [member, { progress }] of dead) {
       give(ownedBy(consumer, member), JSON.parse(progress));
       membersOf(consumer).delete(member);
     }
+    return dead.map(([member]) => member);
   };
 
   return {
@@ -64,9 +65,10 @@ export function createMemoryGroupStore(tables: MemoryTables, clock: Clock): Grou
       const own = membersOf(consumer).get(member);
       if (own !== undefined) own.heartbeatAt = clock.now();
       pullBack(consumer, leaseMs);
-      putOutTheDead(consumer, leaseMs);
+      const putOut = putOutTheDead(consumer, leaseMs);
       return {
         members: [...membersOf(consumer).keys()].sort(),
+        putOut,
         partitions: [...partitionsOf(consumer).values()]
           .map(({ topic, partition, owner }) => ({ topic, partition, owner }))
           .sort(byPlace),

@@ -24,7 +24,7 @@ export function createPostgresGroupStore(pool: Pool): GroupStore {
           WHERE consumer = $1 AND (member = $2 OR heartbeat_at > now() + $3 * interval '1 millisecond')`,
         [consumer, member, leaseMs],
       );
-      await pool.transaction((sql) => putOutTheDead(sql, consumer, leaseMs));
+      const putOut = await pool.transaction((sql) => putOutTheDead(sql, consumer, leaseMs));
       const members = await pool.query<{ member: string }>(
         'SELECT member FROM bus_members WHERE consumer = $1 ORDER BY member',
         [consumer],
@@ -35,6 +35,7 @@ export function createPostgresGroupStore(pool: Pool): GroupStore {
       );
       return {
         members: members.map((row) => row.member),
+        putOut,
         partitions: partitions.map((row): OwnedPartition => ({ ...row, owner: row.owner ?? undefined })),
       };
     },
@@ -58,7 +59,7 @@ async function join(sql: Sql, consumer: string, member: string, partitions: read
 }
 
 /** Locking a member's row waits for a commit of its that is under way, and refuses those after. */
-async function putOutTheDead(sql: Sql, consumer: string, leaseMs: number): Promise<void> {
+async function putOutTheDead(sql: Sql, consumer: string, leaseMs: number): Promise<readonly string[]> {
   const dead = await sql.query<{ member: string; progress: MemberProgress }>(
     `SELECT member, progress FROM bus_members WHERE consumer = $1 AND heartbeat_at < now() - $2 * interval '1 millisecond'
       ORDER BY member FOR UPDATE SKIP LOCKED`,
@@ -73,6 +74,7 @@ async function putOutTheDead(sql: Sql, consumer: string, leaseMs: number): Promi
     );
     await sql.query('DELETE FROM bus_members WHERE consumer = $1 AND member = $2', [consumer, member]);
   }
+  return dead.map(({ member }) => member);
 }
 
 async function exchange(
