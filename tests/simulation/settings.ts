@@ -23,7 +23,7 @@ const GATEWAY_SETTINGS: GatewaySettings = {
   settleMs: 10_000,
   retry: { ...DEFAULT_GATEWAY_SETTINGS.retry, initialMs: 500, maxMs: 20_000 },
   pendingRetry: { ...DEFAULT_GATEWAY_SETTINGS.pendingRetry, initialMs: 1_500, maxMs: 20_000 },
-  leaseMs: 8_000,
+  leaseMs: 2_500,
   callTimeoutMs: 5_000,
   breakerHalfOpenAfterMs: 5_000,
 };

@@ -107,9 +107,9 @@ export const PLANTED_BUGS: Readonly<Record<string, PlantedBug>> = {
     replace: 'settled = true;',
   },
   'a call of a process that died is not waited for': {
-    file: 'src/services/gateway/decider.ts',
-    find: '(state.unknownCall || command.abandoned)',
-    replace: 'state.unknownCall',
+    file: 'src/services/gateway/attempt.ts',
+    find: "if (mayHaveMoved(operation) && !settled) return 'settle';",
+    replace: "if (operation.abandoned) settled = true;\nif (mayHaveMoved(operation) && !settled) return 'settle';",
   },
   'a charge is answered as often as the gateway tells of it': {
     file: 'src/services/gateway/decider.ts',
