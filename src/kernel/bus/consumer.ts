@@ -23,9 +23,9 @@ export interface ConsumerSettings {
   readonly types: readonly string[];
   /** True for a reader that has to see everything in order: one member has all of it, the others stand by. */
   readonly exclusive?: boolean;
-  /** Events held in memory at most; what is beyond waits in the log. */
+  /** While so many events are held in memory, no further page is read: what is beyond waits in the log. */
   readonly maxInbox: number;
-  /** Events read from the log at once. */
+  /** Events of each chain that are read from the log at once. */
   readonly fetchSize: number;
   /** A member that says nothing for so long is put out, milliseconds. */
   readonly leaseMs: number;

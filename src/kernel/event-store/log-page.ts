@@ -16,18 +16,19 @@ export function toLogPage(
 ): LogPage {
   const next: Record<number, number> = { ...after };
   for (const [chain, head] of heads) next[chain] = Math.max(head, positionIn(after, chain));
-  const last = firstToFill(found, limit);
+  const lastIndex = firstToFill(found, limit);
+  const last = found[lastIndex];
   if (last === undefined) return { events: found, next, atEnd: true };
-  const end = found.indexOf(last) + 1;
+  const end = lastIndex + 1;
   for (const { chain, chainPosition } of found.slice(end).reverse()) next[chain] = chainPosition - 1;
   next[last.chain] = last.chainPosition;
   return { events: found.slice(0, end), next, atEnd: false };
 }
 
-/** The event with which a chain has, as the first of all, as many as were read at most. */
-function firstToFill(found: readonly RecordedEvent[], limit: number): RecordedEvent | undefined {
+/** Where the event stands with which a chain has, as the first of all, as many as were read at most; -1: none has. */
+function firstToFill(found: readonly RecordedEvent[], limit: number): number {
   const counts = new Map<number, number>();
-  return found.find(({ chain }) => {
+  return found.findIndex(({ chain }) => {
     const count = (counts.get(chain) ?? 0) + 1;
     counts.set(chain, count);
     return count === limit;

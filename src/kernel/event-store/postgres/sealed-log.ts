@@ -8,7 +8,7 @@ import { EVENT_COLUMNS, type EventRow, toEvent } from './read.ts';
 
 /** The log, read with its hashes: each event can be checked as it goes by, so that the log is read once. */
 export interface SealedLog {
-  /** As `Store.readLog`, with events of every type. */
+  /** As `Store.readLog`, with events of every type, and `limit` of them in all: each page is looked at whole. */
   readLog(after: LogPosition, options: { readonly limit: number }): Promise<LogPage>;
   /**
    * Checks an event that was read from here, after the ones before it in its chain.
