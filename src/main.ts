@@ -16,6 +16,7 @@ import {
   runServices,
   type ServiceInputs,
   serviceDefinitions,
+  sourceOf,
 } from '#src/composition/services.ts';
 import { runSimulator, webhookSecretOf } from '#src/composition/simulator.ts';
 import type { Config } from '#src/config.ts';
@@ -105,7 +106,7 @@ async function startServices(
   running: Running[],
 ) {
   const definitions = serviceDefinitions(inputs);
-  const backend = createPostgresBackend(config, database, log);
+  const backend = createPostgresBackend(config, database, sourceOf(definitions), log);
   const kernel: Kernel = createKernel(config, backend, catalogOf(definitions), metrics.observer, log);
   await kernel.start();
   running.push({ name: 'kernel', stop: () => kernel.stop() });

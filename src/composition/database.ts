@@ -17,6 +17,8 @@ export interface Database {
   readonly url: string;
   readonly pool: Pool;
   readonly clock: DatabaseClock;
+  /** Names this store among all whose events meet on one bus. */
+  readonly storeId: string;
   /** True when it is the one in the data folder. */
   readonly embedded: boolean;
   close(): Promise<void>;
@@ -50,11 +52,18 @@ export async function openDatabase(config: Config, log: Log, migrated: readonly 
     ];
     const applied = await migrate(pool, sources);
     if (applied.length > 0) log.info({ migrations: applied }, 'the database was brought up to date');
-    return { url, pool, clock: await openDatabaseClock(pool), embedded: embedded !== undefined, close };
+    const clock = await openDatabaseClock(pool);
+    return { url, pool, clock, storeId: await storeIdOf(pool), embedded: embedded !== undefined, close };
   } catch (cause) {
     await close();
     throw cause;
   }
+}
+
+async function storeIdOf(pool: Pool): Promise<string> {
+  const [row] = await pool.query<{ id: string }>('SELECT id FROM store_identity');
+  if (row === undefined) throw new Error('the database has lost its row in store_identity: it names the store on the bus');
+  return row.id;
 }
 
 function plainLog(log: Log) {

@@ -1,9 +1,10 @@
-import { type Consumer, createConsumer } from '#kernel/bus/consumer.ts';
+import { type Consumer, type ConsumerSettings, createConsumer } from '#kernel/bus/consumer.ts';
 import type { GroupStore } from '#kernel/bus/group.ts';
 import { createPostgresFailureStore } from '#kernel/bus/postgres/failure-store.ts';
 import { createPostgresGroupStore } from '#kernel/bus/postgres/group-store.ts';
 import { createWakeCall, type WakeCall } from '#kernel/bus/postgres/wake.ts';
 import { createPresence, type Presence } from '#kernel/bus/presence.ts';
+import { createRelay, type Relay } from '#kernel/bus/relay.ts';
 import { createTail, type Tail } from '#kernel/bus/tail.ts';
 import type { Topology } from '#kernel/bus/topology.ts';
 import type { Scheduler } from '#kernel/core/clock.ts';
@@ -22,6 +23,7 @@ import { dueSagas } from '#services/payments/queries.ts';
 import type { Config } from '#src/config.ts';
 import { topologyOf } from '#src/topologies.ts';
 import type { Database } from './database.ts';
+import { type Bus, kafkaBus } from './kafka.ts';
 
 /** Where a process keeps things and where its time and chance come from: PostgreSQL and the machine, or a simulation. */
 export interface Backend {
@@ -30,6 +32,8 @@ export interface Backend {
   readonly failures: FailureStore;
   /** Tells the other processes that the log has grown. @param onWake called when one of them tells us */
   wakeCall(onWake: () => void): WakeCall;
+  /** Where events travel between services; undefined: in the log itself. */
+  readonly bus: Bus | undefined;
   readonly workList: WorkList;
   /** See `dueSagas` of the payments service. */
   dueSagas(now: number, limit: number): Promise<readonly string[]>;
@@ -39,14 +43,23 @@ export interface Backend {
   readonly random: () => number;
 }
 
-/** The backend on a PostgreSQL database. */
-export function createPostgresBackend(config: Config, { url, pool, clock }: Database, log: Log): Backend {
+/**
+ * The backend on a PostgreSQL database, with Kafka as the bus where the settings name its brokers.
+ * @param source the CloudEvents source of an event type
+ */
+export function createPostgresBackend(
+  config: Config,
+  { url, pool, clock, storeId }: Database,
+  source: (type: string) => string,
+  log: Log,
+): Backend {
   const { instance, resolveTimeoutMs } = config;
   return {
     store: createPostgresStore({ url, instance, resolveTimeoutMs }, pool, clock),
     groups: createPostgresGroupStore(pool),
     failures: createPostgresFailureStore(pool),
     wakeCall: (onWake) => createWakeCall(url, `caudal wake ${instance}`, pool, log, onWake),
+    bus: kafkaBus(config, { id: storeId, source }, clock, log),
     workList: createWorkList(pool),
     dueSagas: (now, limit) => dueSagas(pool, now, limit),
     clock,
@@ -61,6 +74,8 @@ export interface Kernel {
   readonly tail: Tail;
   readonly topology: Topology;
   readonly presence: Presence;
+  /** Carries the log to the bus; undefined where the log is the bus. */
+  readonly relay: Relay | undefined;
   /** @param onCommitted see `ProcessorPorts.onCommitted` */
   processor(service: ServiceDefinition, onCommitted?: (events: readonly RecordedEvent[]) => void): Processor;
   /** The read models of a service that follow the log. */
@@ -88,18 +103,35 @@ export function createKernel(
   const wakeCall = backend.wakeCall(() => tail.wake());
   const presence = createPresence(config, groups, tail, clock, log, () => wakeCall.notify());
   const definitions = new Map(catalog.map((definition) => [definition.type, definition]));
-  const consumer = (name: string, types: readonly string[], exclusive: boolean): Consumer =>
+  const { announce } = presence;
+  const onLog = (name: string, types: readonly string[], settings: Partial<ConsumerSettings>): Consumer =>
     createConsumer(
-      {
-        ...config,
-        name,
-        member: config.instance,
-        types,
-        exclusive,
-        ...(exclusive && { maxInbox: config.projectionMaxInbox, fetchSize: config.projectionFetchSize }),
-      },
-      { store, groups, tail, topology, announce: presence.announce },
+      { ...config, name, member: config.instance, types, ...settings },
+      { store, groups, tail, topology, announce },
     );
+  /** Of a service's messages: from the bus, or the log where that is the bus. */
+  const ofService = (name: string, types: readonly string[]): Consumer =>
+    backend.bus?.consumer({ name, types }, { topology, groups, announce }) ?? onLog(name, types, {});
+  const following = {
+    exclusive: true,
+    maxInbox: config.projectionMaxInbox,
+    fetchSize: config.projectionFetchSize,
+  };
+  const relay = backend.bus && relayTo(backend.bus);
+  function relayTo(bus: Bus): Relay {
+    const settings = { ...following, leaseMs: config.relayLeaseMs };
+    return createRelay(
+      { maxBatch: config.relayBatch, heartbeatMs: config.relayHeartbeatMs },
+      {
+        store,
+        consumer: onLog('relay', [...topology.routes.keys()], settings),
+        destination: bus.destination(topology),
+        topology,
+        clock,
+        log,
+      },
+    );
+  }
   let endPoll: () => void = () => undefined;
 
   return {
@@ -107,10 +139,11 @@ export function createKernel(
     tail,
     topology,
     presence,
+    relay,
     processor: (service, onCommitted) =>
       createProcessor(service, config, {
         store,
-        consumer: consumer(service.name, Object.keys(service.reactions), false),
+        consumer: ofService(service.name, Object.keys(service.reactions)),
         failures,
         tail,
         clock,
@@ -134,7 +167,7 @@ export function createKernel(
       };
       return createFollower(name, service.projections, settings, {
         store,
-        consumer: consumer(name, types, true),
+        consumer: onLog(name, types, following),
         log,
         clock,
       });
@@ -148,9 +181,11 @@ export function createKernel(
       endPoll = clock.every(config.pollMs, () => {
         if (!tail.alone) tail.wake();
       });
+      await relay?.start();
     },
     stop: async () => {
       endPoll();
+      await relay?.stop();
       await presence.stop();
       await wakeCall.stop();
     },

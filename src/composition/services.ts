@@ -46,6 +46,14 @@ export function catalogOf(definitions: ReadonlyMap<ServiceName, ServiceDefinitio
   return [...definitions.values()].flatMap((definition) => definition.produces);
 }
 
+/** The CloudEvents source of an event type: the service that produces it. */
+export function sourceOf(definitions: ReadonlyMap<ServiceName, ServiceDefinition>): (type: string) => string {
+  const producers = new Map(
+    [...definitions].flatMap(([name, { produces }]) => produces.map(({ type }) => [type, `/caudal/${name}`] as const)),
+  );
+  return (type) => producers.get(type) ?? '/caudal';
+}
+
 /** Reads the fraud rules and settles how the services are configured. */
 export async function prepareServices(
   config: Config,

@@ -158,6 +158,7 @@ function createBackend(
   const random = createRandom(seedOf(seed, machine.name));
   return {
     ...view,
+    bus: undefined,
     clock: machine.clock,
     random: () => random.below(2 ** 32) / 2 ** 32,
     ids: createIdSource(machine.clock, (bytes) => {

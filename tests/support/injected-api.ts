@@ -8,7 +8,7 @@ import { apiContext } from '#src/composition/api-context.ts';
 import { openDatabase, SERVICES_WITH_TABLES } from '#src/composition/database.ts';
 import { createKernel, createPostgresBackend, type Kernel } from '#src/composition/kernel.ts';
 import { loadExchangeRates } from '#src/composition/rates.ts';
-import { catalogOf, prepareServices, runServices, serviceDefinitions } from '#src/composition/services.ts';
+import { catalogOf, prepareServices, runServices, serviceDefinitions, sourceOf } from '#src/composition/services.ts';
 import { type Config, readConfig } from '#src/config.ts';
 import { createDatabase } from './postgres.ts';
 
@@ -47,7 +47,7 @@ export async function startInjectedApi(settings: Partial<Config> = {}): Promise<
   const inputs = await prepareServices(config, NO_GATEWAY, 'secret', log);
   const metrics = createMetrics();
   const definitions = serviceDefinitions(inputs);
-  const backend = createPostgresBackend(config, database, log);
+  const backend = createPostgresBackend(config, database, sourceOf(definitions), log);
   const kernel = createKernel(config, backend, catalogOf(definitions), metrics.observer, log);
   await kernel.start();
   const services = runServices({ config, kernel, inputs, definitions, onGatewayCall: metrics.gateway.call, log });

@@ -58,3 +58,8 @@ export function topicsOf(topology: Topology, types: readonly string[]): readonly
   const names = new Set(types.map((type) => topology.routes.get(type)?.topic));
   return topology.topics.filter((topic) => names.has(topic.name));
 }
+
+/** The consumer group of a service on a topic: `fraud-service-payments-created-consumer`. */
+export function groupName(service: string, topic: string): string {
+  return `${service}-service-${topic.replaceAll('.', '-')}-consumer`;
+}

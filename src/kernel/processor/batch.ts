@@ -1,5 +1,6 @@
 import type { Consumer } from '../bus/consumer.ts';
 import type { Place } from '../bus/topology.ts';
+import { unreadableProblem } from '../bus/unreadable.ts';
 import type { Clock } from '../core/clock.ts';
 import { DataError, RequestError, toError } from '../core/errors.ts';
 import { type EventDefinition, type RecordedEvent, traceIdOf } from '../core/event.ts';
@@ -186,6 +187,8 @@ function planMessages(items: readonly Item[], failures: Failure[], ports: BatchP
 /** What was read back from a store may have been written by anyone; what this process just wrote was checked then. */
 function checkRead(event: RecordedEvent, catalog: ReadonlyMap<string, EventDefinition>): void {
   if (event.sequence === undefined) return;
+  const unreadable = unreadableProblem(event);
+  if (unreadable !== undefined) throw new DataError(unreadable);
   const definition = catalog.get(event.type);
   if (definition === undefined) return;
   if (event.version > definition.version)

@@ -1,0 +1,121 @@
+import { readFileSync } from 'node:fs';
+import type { Consumer } from '#kernel/bus/consumer.ts';
+import type { GroupStore } from '#kernel/bus/group.ts';
+import type { KafkaConnection } from '#kernel/bus/kafka/client.ts';
+import { createKafkaConsumer } from '#kernel/bus/kafka/consumer.ts';
+import { createKafkaDestination } from '#kernel/bus/kafka/destination.ts';
+import type { Compression } from '#kernel/bus/kafka/producer.ts';
+import { ensureTopics } from '#kernel/bus/kafka/topics.ts';
+import type { Destination } from '#kernel/bus/relay.ts';
+import type { Topology } from '#kernel/bus/topology.ts';
+import type { Scheduler } from '#kernel/core/clock.ts';
+import type { Log } from '#kernel/observability/log.ts';
+import { type Config, ConfigError } from '#src/config.ts';
+
+/** A bus apart from the log: events are carried to it, and services consume from it. */
+export interface Bus {
+  /** Where the relay of this store brings events. */
+  destination(topology: Topology): Destination;
+  /** A member of a service's consumer groups. */
+  consumer(service: { readonly name: string; readonly types: readonly string[] }, ports: BusPorts): Consumer;
+}
+
+interface BusPorts {
+  readonly topology: Topology;
+  readonly groups: GroupStore;
+  readonly announce: () => Promise<void>;
+}
+
+interface StoreIdentity {
+  readonly id: string;
+  /** The CloudEvents source of an event type. */
+  source(type: string): string;
+}
+
+const COMPRESSIONS: readonly Compression[] = ['none', 'gzip', 'snappy', 'lz4', 'zstd'];
+const MECHANISMS = ['PLAIN', 'SCRAM-SHA-256', 'SCRAM-SHA-512'] as const;
+
+/**
+ * Kafka as the bus; undefined when KAFKA_BROKERS is not set.
+ * @throws ConfigError naming the setting that is wrong
+ */
+export function kafkaBus(config: Config, store: StoreIdentity, clock: Scheduler, log: Log): Bus | undefined {
+  const connection = connectionOf(config);
+  if (connection === undefined) return undefined;
+  const compression = oneOf('KAFKA_COMPRESSION', COMPRESSIONS, config.kafkaCompression);
+  const topicSettings = { replication: config.kafkaReplication, retentionMs: config.kafkaRetentionMs };
+  let making: Promise<void> | undefined;
+  /** All that ask at the same time wait for the same. */
+  const makeTopics = ({ topics }: Topology): Promise<void> => {
+    making ??= ensureTopics(connection, topics, topicSettings, log).finally(() => {
+      making = undefined;
+    });
+    return making;
+  };
+  return {
+    destination: (topology) =>
+      createKafkaDestination(
+        connection,
+        { compression, store: store.id, source: store.source },
+        { makeTopics: () => makeTopics(topology) },
+      ),
+    consumer: ({ name, types }, ports) =>
+      createKafkaConsumer(
+        {
+          name,
+          types,
+          member: config.instance,
+          maxPoll: config.kafkaMaxPoll,
+          maxInbox: config.maxInbox,
+          leaseMs: config.leaseMs,
+          sessionTimeoutMs: config.kafkaSessionTimeoutMs,
+          kafkaHeartbeatMs: config.kafkaHeartbeatMs,
+          commitMs: config.kafkaCommitMs,
+          fetchWaitMs: config.kafkaFetchWaitMs,
+          fetchBytes: config.kafkaFetchBytes,
+          partitionBytes: config.kafkaPartitionBytes,
+        },
+        { ...ports, connection, clock, log, makeTopics: () => makeTopics(ports.topology) },
+      ),
+  };
+}
+
+/** @throws ConfigError naming the setting that is wrong */
+function connectionOf(config: Config): KafkaConnection | undefined {
+  if (config.kafkaBrokers === undefined) return undefined;
+  const brokers = config.kafkaBrokers.split(',').map((broker) => broker.trim());
+  const wrong = brokers.find((broker) => !/^[^\s:]+:\d{1,5}$|^\[[^\s\]]+\]:\d{1,5}$/.test(broker));
+  if (wrong !== undefined) throw new ConfigError(`KAFKA_BROKERS: "${wrong}" is not host:port`);
+  const tls = tlsOf(config.kafkaTls);
+  const sasl = saslOf(config);
+  return {
+    brokers,
+    clientId: `caudal-${config.instance}`,
+    ...(tls !== undefined && { tls }),
+    ...(sasl !== undefined && { sasl }),
+  };
+}
+
+function saslOf(config: Config): KafkaConnection['sasl'] {
+  const { kafkaSaslMechanism: mechanism, kafkaSaslUsername: username, kafkaSaslPassword: password } = config;
+  if (mechanism === undefined) return undefined;
+  if (username === undefined || password === undefined)
+    throw new ConfigError('KAFKA_SASL_MECHANISM is set: KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD have to be, too');
+  return { mechanism: oneOf('KAFKA_SASL_MECHANISM', MECHANISMS, mechanism), username, password };
+}
+
+function tlsOf(setting: string): KafkaConnection['tls'] {
+  if (setting === 'off') return undefined;
+  if (setting === 'on') return {};
+  try {
+    return { ca: readFileSync(setting) };
+  } catch (cause) {
+    throw new ConfigError(`KAFKA_TLS=${setting}: neither off nor on, and no file that can be read`, { cause });
+  }
+}
+
+function oneOf<T extends string>(setting: string, known: readonly T[], value: string): T {
+  const found = known.find((candidate) => candidate === value);
+  if (found === undefined) throw new ConfigError(`${setting}=${value}: known are ${known.join(', ')}`);
+  return found;
+}

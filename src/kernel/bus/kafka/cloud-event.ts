@@ -1,0 +1,211 @@
+import { DataError } from '../../core/errors.ts';
+import type { EventMetadata, RecordedEvent } from '../../core/event.ts';
+import { isUuid, namedUuid } from '../../core/ids.ts';
+import { toTimestamp } from '../../core/timestamp.ts';
+import type { Place } from '../topology.ts';
+import { unreadableEvent } from '../unreadable.ts';
+
+/*
+ * An event as a Kafka message: CloudEvents 1.0 in the binary mode of its Kafka binding. Attributes are headers `ce_*`, the
+ * value is the payload as JSON. Attributes of our own say where the event stands in the store that it comes from.
+ */
+
+/** A message to be written. */
+export interface OutgoingMessage {
+  readonly topic: string;
+  readonly partition: number;
+  readonly key: Buffer;
+  readonly value: Buffer;
+  readonly headers: Map<Buffer, Buffer>;
+  /** Milliseconds since 1970. */
+  readonly timestamp: bigint;
+}
+
+/** A message as it was read. */
+export interface IncomingMessage {
+  readonly topic: string;
+  readonly partition: number;
+  readonly offset: number;
+  /** Milliseconds since 1970. */
+  readonly timestamp: number;
+  readonly key: Buffer | null;
+  readonly value: Buffer | null;
+  readonly headers: readonly (readonly [Buffer | null, Buffer | null])[];
+}
+
+/** An event that was read, and the chain that it stands in, named among all stores. */
+export interface IncomingEvent {
+  readonly event: RecordedEvent;
+  /** `store/chain`; undefined for a message that is no event of ours. */
+  readonly chain: string | undefined;
+}
+
+/** Attributes by name, as the header that each is. */
+const HEADERS = {
+  contentType: Buffer.from('content-type'),
+  specVersion: Buffer.from('ce_specversion'),
+  id: Buffer.from('ce_id'),
+  source: Buffer.from('ce_source'),
+  type: Buffer.from('ce_type'),
+  time: Buffer.from('ce_time'),
+  subject: Buffer.from('ce_subject'),
+  traceparent: Buffer.from('ce_traceparent'),
+  correlationId: Buffer.from('ce_correlationid'),
+  causationId: Buffer.from('ce_causationid'),
+  schemaVersion: Buffer.from('ce_schemaversion'),
+  aggregateType: Buffer.from('ce_aggregatetype'),
+  streamPosition: Buffer.from('ce_streamposition'),
+  store: Buffer.from('ce_store'),
+  chain: Buffer.from('ce_chain'),
+  chainPosition: Buffer.from('ce_chainposition'),
+} as const;
+
+const JSON_TYPE = Buffer.from('application/json');
+const SPEC_VERSION = Buffer.from('1.0');
+/** So much of a value that is no event of ours is kept. */
+const KEPT_BYTES = 16_384;
+const KEPT_HEADERS = 50;
+
+/** The texts that come again and again, encoded once: types, sources, numbers of versions and chains. */
+const encoded = new Map<string, Buffer>();
+const ENCODED_MAX = 1000;
+
+function again(text: string): Buffer {
+  let buffer = encoded.get(text);
+  if (buffer === undefined) {
+    buffer = Buffer.from(text);
+    if (encoded.size < ENCODED_MAX) encoded.set(text, buffer);
+  }
+  return buffer;
+}
+
+/**
+ * @param source the CloudEvents `source`: a URI reference of what produces events of this type
+ * @param store names the store that the event stands in
+ */
+export function toMessage(event: RecordedEvent, place: Place, source: string, store: string): OutgoingMessage {
+  const { metadata } = event;
+  const headers = new Map<Buffer, Buffer>([
+    [HEADERS.contentType, JSON_TYPE],
+    [HEADERS.specVersion, SPEC_VERSION],
+    [HEADERS.id, Buffer.from(event.id, 'latin1')],
+    [HEADERS.source, again(source)],
+    [HEADERS.type, again(event.type)],
+    [HEADERS.time, Buffer.from(toTimestamp(event.time), 'latin1')],
+    [HEADERS.subject, Buffer.from(event.aggregateId, 'latin1')],
+    [HEADERS.traceparent, Buffer.from(metadata.traceparent)],
+    [HEADERS.correlationId, Buffer.from(metadata.correlationid)],
+    [HEADERS.schemaVersion, again(String(event.version))],
+    [HEADERS.aggregateType, again(event.aggregateType)],
+    [HEADERS.streamPosition, again(String(event.streamPosition))],
+    [HEADERS.store, again(store)],
+    [HEADERS.chain, again(String(event.chain))],
+    [HEADERS.chainPosition, Buffer.from(String(event.chainPosition), 'latin1')],
+  ]);
+  if (metadata.causationid !== undefined) headers.set(HEADERS.causationId, Buffer.from(metadata.causationid));
+  return {
+    topic: place.topic,
+    partition: place.partition,
+    key: Buffer.from(place.key),
+    value: Buffer.from(JSON.stringify(event.data)),
+    headers,
+    timestamp: BigInt(event.time),
+  };
+}
+
+/** The event of a message. One that is none of ours becomes an event that says so, see `unreadable.ts`. */
+export function fromMessage(message: IncomingMessage): IncomingEvent {
+  try {
+    return readEvent(message);
+  } catch (cause) {
+    if (!(cause instanceof DataError)) throw cause;
+    return { event: unreadable(message, cause.message), chain: undefined };
+  }
+}
+
+function readEvent(message: IncomingMessage): IncomingEvent {
+  const headers = new Map<string, string>();
+  for (const [name, value] of message.headers) headers.set(name?.toString() ?? '', value?.toString() ?? '');
+  const need = (name: Buffer): string => {
+    const value = headers.get(name.toString());
+    if (value === undefined || value === '') throw new DataError(`the message has no header ${name.toString()}`);
+    return value;
+  };
+  const number = (name: Buffer): number => {
+    const value = Number(need(name));
+    if (!Number.isSafeInteger(value) || value < 0) throw new DataError(`${name.toString()} is no whole number`);
+    return value;
+  };
+  const uuid = (name: Buffer): string => {
+    const value = need(name);
+    if (!isUuid(value)) throw new DataError(`${name.toString()} is no UUID`);
+    return value;
+  };
+  if (need(HEADERS.specVersion) !== '1.0') throw new DataError('the message is no CloudEvent of version 1.0');
+  const chain = number(HEADERS.chain);
+  const event: RecordedEvent = {
+    id: uuid(HEADERS.id),
+    type: need(HEADERS.type),
+    version: number(HEADERS.schemaVersion),
+    aggregateType: need(HEADERS.aggregateType),
+    aggregateId: uuid(HEADERS.subject),
+    streamPosition: number(HEADERS.streamPosition),
+    chain,
+    chainPosition: number(HEADERS.chainPosition),
+    // It is known in the store that it comes from alone; what is read has one, what this process wrote has none.
+    sequence: 0,
+    time: timeOf(need(HEADERS.time)),
+    data: payloadOf(message.value),
+    metadata: metadataOf(need, headers),
+  };
+  return { event, chain: `${need(HEADERS.store)}/${chain}` };
+}
+
+function metadataOf(need: (name: Buffer) => string, headers: ReadonlyMap<string, string>): EventMetadata {
+  const causationid = headers.get(HEADERS.causationId.toString());
+  return {
+    correlationid: need(HEADERS.correlationId),
+    traceparent: need(HEADERS.traceparent),
+    ...(causationid !== undefined && { causationid }),
+  };
+}
+
+function timeOf(text: string): number {
+  const time = Date.parse(text);
+  if (Number.isNaN(time)) throw new DataError('ce_time is no RFC 3339 time');
+  return time;
+}
+
+function payloadOf(value: Buffer | null): object {
+  let data: unknown;
+  try {
+    data = JSON.parse(value?.toString() ?? '');
+  } catch (cause) {
+    throw new DataError('the value is not JSON', { cause });
+  }
+  if (typeof data !== 'object' || data === null || Array.isArray(data))
+    throw new DataError('the value is no JSON object');
+  return data;
+}
+
+function unreadable(message: IncomingMessage, problem: string): RecordedEvent {
+  const { topic, partition, offset, key, value, timestamp } = message;
+  const headers = message.headers
+    .slice(0, KEPT_HEADERS)
+    .map(([name, text]) => [keptText(name) ?? '', keptText(text) ?? ''] as const);
+  return unreadableEvent(namedUuid('kafka message', topic, String(partition), String(offset)), timestamp, {
+    problem,
+    topic,
+    partition,
+    offset,
+    key: keptText(key),
+    headers: Object.fromEntries(headers),
+    value: value?.subarray(0, KEPT_BYTES).toString('base64') ?? null,
+    bytes: value?.length ?? 0,
+  });
+}
+
+/** Fit for a jsonb column. */
+function keptText(buffer: Buffer | null): string | null {
+  return buffer?.subarray(0, 1000).toString().toWellFormed().replaceAll('\u0000', '\ufffd') ?? null;
+}

@@ -1,0 +1,347 @@
+import { pause, type Scheduler } from '../../core/clock.ts';
+import { MembershipLostError, toError } from '../../core/errors.ts';
+import type { RecordedEvent } from '../../core/event.ts';
+import { LOG_START, type LogPosition } from '../../core/log-position.ts';
+import type { Progress } from '../../event-store/store.ts';
+import type { Log } from '../../observability/log.ts';
+import type { Consumer } from '../consumer.ts';
+import {
+  type GroupStore,
+  type GroupView,
+  type MemberProgress,
+  type Ownership,
+  type PartitionRef,
+  partitionName,
+  standing,
+} from '../group.ts';
+import { groupName, placeOf, type Topology, topicsOf } from '../topology.ts';
+import type { KafkaConnection } from './client.ts';
+import { fromMessage } from './cloud-event.ts';
+import { createFetcher, type Fetched, type FetchPoint } from './fetcher.ts';
+import { createMembership } from './membership.ts';
+import { advance, isHandled, offsetOf, topicTagOf } from './standing.ts';
+
+export interface KafkaConsumerSettings {
+  /** The service that consumes. */
+  readonly name: string;
+  /** This process, unique among those that ever ran. */
+  readonly member: string;
+  readonly types: readonly string[];
+  /** Events handed out at once. */
+  readonly maxPoll: number;
+  /** While so many messages are held in memory, no more are fetched. */
+  readonly maxInbox: number;
+  /** A member that says nothing to the store for so long is put out, milliseconds. */
+  readonly leaseMs: number;
+  /** The same with Kafka. */
+  readonly sessionTimeoutMs: number;
+  readonly kafkaHeartbeatMs: number;
+  /** How often offsets are committed to Kafka, milliseconds. */
+  readonly commitMs: number;
+  readonly fetchWaitMs: number;
+  readonly fetchBytes: number;
+  readonly partitionBytes: number;
+}
+
+interface Ports {
+  readonly connection: KafkaConnection;
+  readonly groups: GroupStore;
+  readonly topology: Topology;
+  readonly clock: Scheduler;
+  readonly log: Log;
+  /** Creates the topics that are missing. */
+  makeTopics(): Promise<void>;
+  /** Called before a member that was put out joins anew; see `Presence.announce`. */
+  readonly announce?: () => Promise<void>;
+}
+
+const RETRY_MS = 1_000;
+
+/** A message that was fetched; without an event when it was handled before. */
+interface Waiting {
+  readonly name: string;
+  readonly offset: number;
+  readonly topicTag: number;
+  readonly chain: string | undefined;
+  readonly event: RecordedEvent | undefined;
+}
+
+/** A partition of ours: what was fetched of it, and what was handed out. */
+interface Owned {
+  readonly ref: PartitionRef;
+  fetched: Record<string, number>;
+  taken: Record<string, number>;
+  /** The offset behind its last message, as far as is known. */
+  end: number;
+}
+
+/**
+ * A consumer on Kafka. Kafka's groups, one a topic, say which partitions this process is to handle; whether it may is what the
+ * service's own database says: a partition has one owner there, and its position is saved in the transaction of the effects.
+ * So a process that Kafka takes for dead, and that wakes with work in hand, is refused by its database; and what was given to
+ * another is handled there from the very message where it was left.
+ */
+export function createKafkaConsumer(settings: KafkaConsumerSettings, ports: Ports): Consumer {
+  const { connection, groups, topology, clock, log } = ports;
+  const { name: consumer } = settings;
+  const topics = topicsOf(topology, settings.types);
+  const types = new Set(settings.types);
+  let generation = 0;
+  let member = settings.member;
+  let ownership: Ownership = { owned: [], progress: { cursor: LOG_START, ahead: {} } };
+  let owned = new Map<string, Owned>();
+  let waiting: Waiting[] = [];
+  let view: GroupView | undefined;
+  /** Messages were passed over that need no handling: worth saving when nothing else is. */
+  let passed = false;
+  let idleDue = false;
+  let ready: () => void = () => undefined;
+  let stopped = false;
+  let beginning: Promise<void> = Promise.resolve();
+  let endCommits: () => void = () => undefined;
+
+  const memberships = topics.map((topic) => ({
+    topic: topic.name,
+    membership: createMembership(
+      connection,
+      {
+        groupId: groupName(consumer, topic.name),
+        topic: topic.name,
+        sessionTimeoutMs: settings.sessionTimeoutMs,
+        heartbeatMs: settings.kafkaHeartbeatMs,
+      },
+      clock,
+      log,
+      () => lookSoon(),
+    ),
+    committed: new Map<number, number>(),
+  }));
+
+  const fetcher = createFetcher(
+    connection,
+    {
+      topics: topics.map((topic) => topic.name),
+      waitMs: settings.fetchWaitMs,
+      maxBytes: settings.fetchBytes,
+      partitionBytes: settings.partitionBytes,
+    },
+    {
+      points: () => (waiting.length >= settings.maxInbox ? [] : [...owned.values()].map(toPoint)),
+      deliver: (point, fetched) => accept(point, fetched),
+      makeTopics: ports.makeTopics,
+      clock,
+      log,
+    },
+  );
+
+  const accept = (point: FetchPoint, fetched: Fetched): void => {
+    const name = partitionName(point);
+    const partition = owned.get(name);
+    // It was given away or begun anew meanwhile.
+    if (partition === undefined || offsetOf(partition.fetched) !== point.offset) return;
+    const { topicTag } = fetched;
+    partition.end = fetched.end;
+    for (const message of fetched.messages) {
+      const { event, chain } = fromMessage(message);
+      const handled = chain !== undefined && isHandled(partition.fetched, chain, event.chainPosition);
+      const wanted = !handled && (chain === undefined || types.has(event.type));
+      waiting.push({ name, offset: message.offset, topicTag, chain, event: wanted ? event : undefined });
+      advance(partition.fetched, { offset: message.offset, topicTag, chain, position: event.chainPosition });
+    }
+    if (offsetOf(partition.fetched) !== fetched.nextOffset || topicTagOf(partition.fetched) !== topicTag) {
+      waiting.push({ name, offset: fetched.nextOffset - 1, topicTag, chain: undefined, event: undefined });
+      advance(partition.fetched, { offset: fetched.nextOffset - 1, topicTag });
+    }
+    if (waiting.length > 0) ready();
+  };
+
+  const own = (next: Ownership): void => {
+    ownership = next;
+    owned = new Map(
+      next.owned.map((ref) => {
+        const at = standing(next.progress, ref);
+        return [partitionName(ref), { ref, fetched: { ...at }, taken: { ...at }, end: offsetOf(at) ?? 0 }];
+      }),
+    );
+    waiting = [];
+    fetcher.poke();
+  };
+
+  const progressNow = (): Progress => {
+    const ahead = Object.fromEntries([...owned].map(([name, { taken }]) => [name, { ...taken }]));
+    return { consumer, member, value: { cursor: LOG_START, ahead } satisfies MemberProgress };
+  };
+
+  const assigned = (): readonly PartitionRef[] =>
+    memberships.flatMap(({ topic, membership }) => membership.assigned.map((partition) => ({ topic, partition })));
+
+  /** What has to change hands: given back at once, taken as soon as the owner before has given it back or is put out. */
+  const exchangeDue = (seen: GroupView): { readonly release: PartitionRef[]; readonly acquire: PartitionRef[] } => {
+    const wanted = new Map(assigned().map((ref) => [partitionName(ref), ref]));
+    const free = seen.partitions.filter((partition) => partition.owner === undefined).map(partitionName);
+    return {
+      release: ownership.owned.filter((ref) => !wanted.has(partitionName(ref))),
+      acquire: free.filter((name) => wanted.has(name) && !owned.has(name)).map((name) => wanted.get(name)!),
+    };
+  };
+
+  const look = async (): Promise<void> => {
+    const asked = member;
+    const seen = await groups.heartbeat(consumer, asked, settings.leaseMs);
+    if (asked !== member) return;
+    const { release, acquire } = exchangeDue(seen);
+    const lost = !seen.members.includes(member);
+    if (!lost && release.length + acquire.length === 0) return;
+    view = seen;
+    ready();
+  };
+
+  /** What Kafka gives and takes is seen at once; if the store cannot be asked now, the next heartbeat sees it. */
+  const lookSoon = (): void => {
+    look().catch((error: Error) => log.debug({ consumer, error }, 'cannot look at the group yet'));
+  };
+
+  const join = async (): Promise<void> => {
+    member = generation === 0 ? settings.member : `${settings.member}.${generation}`;
+    generation += 1;
+    const partitions = topics.flatMap((topic) =>
+      Array.from({ length: topic.partitions }, (_, partition) => ({ topic: topic.name, partition })),
+    );
+    await groups.join(consumer, member, partitions);
+    own({ owned: [], progress: { cursor: LOG_START, ahead: {} } });
+    view = await groups.heartbeat(consumer, member, settings.leaseMs);
+    await exchange();
+  };
+
+  const exchange = async (): Promise<void> => {
+    const seen = view;
+    view = undefined;
+    if (seen === undefined) return;
+    const { release, acquire } = exchangeDue(seen);
+    if (release.length + acquire.length > 0) own(await groups.exchange(consumer, member, release, acquire));
+  };
+
+  const commitOffsets = async (): Promise<void> => {
+    await Promise.all(
+      memberships.map(async ({ topic, membership, committed }) => {
+        const due = new Map<number, number>();
+        for (const ref of ownership.owned) {
+          const offset = ref.topic === topic ? offsetOf(standing(ownership.progress, ref)) : undefined;
+          if (offset !== undefined && committed.get(ref.partition) !== offset) due.set(ref.partition, offset);
+        }
+        await membership.commit(due);
+        for (const [partition, offset] of due) committed.set(partition, offset);
+      }),
+    );
+  };
+
+  /** In the background: nobody who only wants to ask the service something has to wait for Kafka. */
+  const begin = async (): Promise<void> => {
+    for (let attempt = 1; !stopped; attempt++) {
+      try {
+        await ports.makeTopics();
+        for (const { membership } of memberships) membership.start();
+        return;
+      } catch (error) {
+        if (attempt === 1) log.warn({ consumer, error: toError(error) }, 'cannot consume yet; trying again');
+        await pause(clock, RETRY_MS);
+      }
+    }
+  };
+
+  const takeFrom = (next: Waiting): RecordedEvent | undefined => {
+    const { name, offset, topicTag, chain, event } = next;
+    const { taken } = owned.get(name)!;
+    advance(taken, { offset, topicTag, chain, position: event?.chainPosition });
+    return event;
+  };
+
+  return {
+    start: async () => {
+      await join();
+      beginning = begin();
+      endCommits = clock.every(settings.commitMs, () => void commitOffsets());
+    },
+    take: (max) => {
+      if (waiting.length === 0) return undefined;
+      const events: RecordedEvent[] = [];
+      const most = Math.min(max, settings.maxPoll);
+      let used = 0;
+      for (; used < waiting.length && events.length < most; used++) {
+        const event = takeFrom(waiting[used]!);
+        if (event !== undefined) events.push(event);
+      }
+      const wasFull = waiting.length >= settings.maxInbox;
+      waiting = waiting.slice(used);
+      if (wasFull && waiting.length < settings.maxInbox) fetcher.poke();
+      passed ||= events.length === 0;
+      return { events, progress: progressNow() };
+    },
+    confirm: (progress) => {
+      ownership = { ...ownership, progress: progress.value as MemberProgress };
+      passed = false;
+    },
+    rewind: async (membershipLost) => {
+      if (membershipLost) {
+        await ports.announce?.();
+        return join();
+      }
+      own(await groups.exchange(consumer, member, [], []));
+    },
+    get pending() {
+      return waiting.length;
+    },
+    get needsCare() {
+      return view !== undefined;
+    },
+    maintain: async () => {
+      if (view?.members.includes(member) === false)
+        throw new MembershipLostError(`${member} is no longer a member of consumer ${consumer}`);
+      await exchange();
+    },
+    get progress() {
+      return progressNow();
+    },
+    idleProgress: () => {
+      if (!idleDue || !passed || waiting.length > 0) return undefined;
+      idleDue = false;
+      return progressNow();
+    },
+    heartbeat: async () => {
+      await look();
+      idleDue = true;
+    },
+    placeOf: (event) => placeOf(topology, event),
+    lag: async () => {
+      let lag = 0;
+      for (const { ref, end } of owned.values())
+        lag += Math.max(0, end - (offsetOf(standing(ownership.progress, ref)) ?? 0));
+      return lag;
+    },
+    get owned() {
+      return ownership.owned;
+    },
+    onReady: (listener) => {
+      ready = listener;
+    },
+    stop: async () => {
+      stopped = true;
+      endCommits();
+      await beginning;
+      await commitOffsets();
+      await fetcher.close();
+      try {
+        // First where it counts: whoever is given the partitions next finds them free.
+        await groups.exchange(consumer, member, ownership.owned, []);
+        await groups.leave(consumer, member);
+      } finally {
+        await Promise.all(memberships.map(({ membership }) => membership.leave()));
+      }
+    },
+  };
+}
+
+function toPoint({ ref, fetched }: Owned): FetchPoint {
+  const at: LogPosition = fetched;
+  return { ...ref, offset: offsetOf(at), topicTag: topicTagOf(at) };
+}

@@ -1,0 +1,270 @@
+import { Consumer, FetchIsolationLevels, type RecordsBatch, ResponseError } from '@platformatic/kafka';
+import type { Scheduler } from '../../core/clock.ts';
+import type { Log } from '../../observability/log.ts';
+import { clientOptions, type KafkaConnection, unavailable } from './client.ts';
+import type { IncomingMessage } from './cloud-event.ts';
+import { topicTag } from './standing.ts';
+
+export interface FetchSettings {
+  readonly topics: readonly string[];
+  /** A broker that has nothing new answers after so long, milliseconds. */
+  readonly waitMs: number;
+  /** Bytes of one answer, and of one partition in it. A larger message comes alone. */
+  readonly maxBytes: number;
+  readonly partitionBytes: number;
+}
+
+/** Where to go on in one partition. */
+export interface FetchPoint {
+  readonly topic: string;
+  readonly partition: number;
+  /** Undefined: from the first message that there is. */
+  readonly offset: number | undefined;
+  /** See `standing.ts`. */
+  readonly topicTag: number | undefined;
+}
+
+/** What was found at a point. */
+export interface Fetched {
+  readonly messages: readonly IncomingMessage[];
+  /** Where to go on. */
+  readonly nextOffset: number;
+  readonly topicTag: number;
+  /** The offset behind the last message of the partition. */
+  readonly end: number;
+}
+
+export interface FetchPorts {
+  /** What to fetch now: none when there is no room. */
+  points(): readonly FetchPoint[];
+  deliver(point: FetchPoint, fetched: Fetched): void;
+  /** Called when a topic is missing. */
+  makeTopics(): Promise<void>;
+  readonly clock: Scheduler;
+  readonly log: Log;
+}
+
+/** Reads partitions, from each broker those that it leads, one request at a time. */
+export interface Fetcher {
+  /** Looks again at what is to be fetched. */
+  poke(): void;
+  close(): Promise<void>;
+}
+
+type Metadata = Awaited<ReturnType<Consumer['metadata']>>;
+
+const RETRY_MS = 500;
+const IS_CONTROL = 0x20;
+const OFFSET_OUT_OF_RANGE = 1;
+const EARLIEST = -2n;
+
+export function createFetcher(connection: KafkaConnection, settings: FetchSettings, ports: FetchPorts): Fetcher {
+  const { clock, log } = ports;
+  const topics = [...settings.topics];
+  const client = open();
+  let stopped = false;
+  let looking = false;
+  let again = false;
+  /** True while the brokers are out of reach: it is said once. */
+  let troubled = false;
+  const busy = new Set<number>();
+
+  function open(): Consumer {
+    // The group is never joined: memberships are their own clients, see membership.ts.
+    const opened = new Consumer({ ...clientOptions(connection), groupId: 'caudal-fetcher' });
+    for (const topic of topics) opened.topics.track(topic);
+    opened.on('error', (error: Error) => log.debug({ error }, 'the Kafka client reports an error'));
+    return opened;
+  }
+
+  const look = async (): Promise<void> => {
+    const points = ports.points();
+    if (points.length === 0) return;
+    const metadata = await client.metadata({ topics });
+    const [known, unknown] = partition(points, (point) => isKnown(point, metadata));
+    if (unknown.length > 0) await findStart(unknown, metadata);
+    for (const [leader, ofLeader] of byLeader(known, metadata)) {
+      if (busy.has(leader)) continue;
+      busy.add(leader);
+      void fetchFrom(leader, ofLeader, metadata).finally(() => {
+        busy.delete(leader);
+        poke();
+      });
+    }
+  };
+
+  const findStart = async (points: readonly FetchPoint[], metadata: Metadata): Promise<void> => {
+    const first = await client.listOffsets({
+      topics: [...new Set(points.map(({ topic }) => topic))],
+      timestamp: EARLIEST,
+    });
+    for (const point of points) {
+      const offset = Number(first.get(point.topic)![point.partition]);
+      if (point.offset !== undefined)
+        log.warn(
+          { topic: point.topic, partition: point.partition, from: point.offset, to: offset },
+          'the topic does not have the offset any more, or was made anew: reading from its first message; what was handled before is left out',
+        );
+      const tag = topicTag(metadata.topics.get(point.topic)!.id);
+      ports.deliver(point, { messages: [], nextOffset: offset, topicTag: tag, end: offset });
+    }
+    poke();
+  };
+
+  const fetchFrom = async (leader: number, points: readonly FetchPoint[], metadata: Metadata): Promise<void> => {
+    try {
+      const response = await client
+        .fetch({
+          node: leader,
+          topics: requestOf(points, metadata, settings.partitionBytes),
+          maxWaitTime: settings.waitMs,
+          minBytes: 1,
+          maxBytes: settings.maxBytes,
+          isolationLevel: FetchIsolationLevels.READ_COMMITTED,
+        })
+        .catch((cause: unknown) => responseOf(cause));
+      await accept(response, points, metadata);
+      if (troubled) log.info({ topics }, 'Kafka is within reach again');
+      troubled = false;
+    } catch (cause) {
+      await wait(cause);
+    }
+  };
+
+  const accept = async (response: Response, points: readonly FetchPoint[], metadata: Metadata): Promise<void> => {
+    const names = new Map([...metadata.topics].map(([name, { id }]) => [id, name]));
+    const asked = new Map(points.map((point) => [`${point.topic}/${point.partition}`, point]));
+    const outOfRange: FetchPoint[] = [];
+    let failed = false;
+    for (const { topicId, partitions } of response.responses) {
+      for (const { partitionIndex, errorCode, records, highWatermark } of partitions) {
+        const point = asked.get(`${names.get(topicId)}/${partitionIndex}`);
+        if (point === undefined) continue;
+        if (errorCode === OFFSET_OUT_OF_RANGE) outOfRange.push(point);
+        else if (errorCode !== 0) failed = true;
+        else
+          ports.deliver(point, {
+            ...read(point, records ?? []),
+            topicTag: topicTag(topicId),
+            end: Number(highWatermark),
+          });
+      }
+    }
+    if (outOfRange.length > 0) await findStart(outOfRange, metadata);
+    // A leader has moved, or a topic was made anew: where, the next look will tell.
+    if (failed) throw new Error('a broker does not lead a partition, or does not know it');
+  };
+
+  const wait = async (cause: unknown): Promise<void> => {
+    if (stopped) return;
+    const error = unavailable(cause, connection);
+    if (!troubled) log.warn({ topics, error }, 'cannot read from Kafka; trying again');
+    troubled = true;
+    client.clearMetadata();
+    if (/unknown topic/i.test(error.message))
+      await ports.makeTopics().catch((error: Error) => log.warn({ error }, 'cannot make the missing topics yet'));
+    await new Promise<void>((resolve) => {
+      clock.after(RETRY_MS, resolve);
+    });
+  };
+
+  const poke = (): void => {
+    if (stopped) return;
+    again = true;
+    if (looking) return;
+    looking = true;
+    void run();
+  };
+
+  const run = async (): Promise<void> => {
+    while (again && !stopped) {
+      again = false;
+      try {
+        await look();
+      } catch (cause) {
+        await wait(cause);
+        again = true;
+      }
+    }
+    looking = false;
+  };
+
+  return {
+    poke,
+    close: async () => {
+      stopped = true;
+      await client.close(true).catch(() => undefined);
+    },
+  };
+}
+
+type Response = Awaited<ReturnType<Consumer['fetch']>>;
+
+/** An answer in which some partitions have an error; the others are good. */
+function responseOf(cause: unknown): Response {
+  if (cause instanceof ResponseError && cause.response !== undefined) return cause.response as Response;
+  throw cause;
+}
+
+/** Whether its offset is known, and of the topic that is there now. */
+function isKnown(point: FetchPoint, metadata: Metadata): boolean {
+  return point.offset !== undefined && point.topicTag === topicTag(metadata.topics.get(point.topic)!.id);
+}
+
+function byLeader(points: readonly FetchPoint[], metadata: Metadata): ReadonlyMap<number, readonly FetchPoint[]> {
+  const result = new Map<number, FetchPoint[]>();
+  for (const point of points) {
+    const leader = metadata.topics.get(point.topic)?.partitions[point.partition]?.leader ?? -1;
+    const group = result.get(leader);
+    if (group === undefined) result.set(leader, [point]);
+    else group.push(point);
+  }
+  return result;
+}
+
+function requestOf(points: readonly FetchPoint[], metadata: Metadata, partitionMaxBytes: number) {
+  const topics = new Map<string, FetchPoint[]>();
+  for (const point of points) {
+    const { id } = metadata.topics.get(point.topic)!;
+    topics.set(id, [...(topics.get(id) ?? []), point]);
+  }
+  return [...topics].map(([topicId, ofTopic]) => ({
+    topicId,
+    partitions: ofTopic.map(({ topic, partition: index, offset }) => ({
+      partition: index,
+      currentLeaderEpoch: metadata.topics.get(topic)!.partitions[index]!.leaderEpoch,
+      fetchOffset: BigInt(offset!),
+      lastFetchedEpoch: -1,
+      partitionMaxBytes,
+    })),
+  }));
+}
+
+/** The messages from the point on: a broker answers with whole batches, which may begin before it. */
+function read({ topic, partition: index, offset: from }: FetchPoint, batches: readonly RecordsBatch[]) {
+  const messages: IncomingMessage[] = [];
+  let nextOffset = from!;
+  for (const { firstOffset, firstTimestamp, lastOffsetDelta, attributes, records } of batches) {
+    const base = Number(firstOffset);
+    nextOffset = Math.max(nextOffset, base + lastOffsetDelta + 1);
+    if ((attributes & IS_CONTROL) !== 0) continue;
+    for (const { offsetDelta, timestampDelta, key, value, headers } of records) {
+      const offset = base + offsetDelta;
+      if (offset < from!) continue;
+      messages.push({
+        topic,
+        partition: index,
+        offset,
+        timestamp: Number(firstTimestamp + timestampDelta),
+        key,
+        value,
+        headers,
+      });
+    }
+  }
+  return { messages, nextOffset };
+}
+
+function partition<T>(items: readonly T[], test: (item: T) => boolean): readonly [T[], T[]] {
+  return [items.filter(test), items.filter((item) => !test(item))];
+}

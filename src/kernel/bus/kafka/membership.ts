@@ -1,0 +1,148 @@
+import { Consumer, type GroupPartitionsAssigner } from '@platformatic/kafka';
+import { pause, type Scheduler } from '../../core/clock.ts';
+import { toError } from '../../core/errors.ts';
+import type { Log } from '../../observability/log.ts';
+import { assign } from './assigner.ts';
+import { clientOptions, type KafkaConnection, unavailable } from './client.ts';
+
+export interface MembershipSettings {
+  readonly groupId: string;
+  readonly topic: string;
+  /** A member that is silent for so long is put out by Kafka, milliseconds. */
+  readonly sessionTimeoutMs: number;
+  readonly heartbeatMs: number;
+}
+
+/** Membership in one of Kafka's consumer groups: it says which partitions of a topic this process is to handle. */
+export interface Membership {
+  /** Joins in the background, again and again while the brokers are out of reach. */
+  start(): void;
+  /** The partitions that are ours to handle; none while Kafka may have given them to another. */
+  readonly assigned: readonly number[];
+  /** Tells Kafka how far we are, for those who look at the group's lag. What counts is kept with the effects. */
+  commit(offsets: ReadonlyMap<number, number>): Promise<void>;
+  leave(): Promise<void>;
+}
+
+const RETRY_MS = 1_000;
+const PROTOCOL = 'cooperative-sticky';
+
+/** @param onChange called when `assigned` may have changed */
+export function createMembership(
+  connection: KafkaConnection,
+  settings: MembershipSettings,
+  clock: Scheduler,
+  log: Log,
+  onChange: () => void,
+): Membership {
+  const { groupId, topic, sessionTimeoutMs, heartbeatMs } = settings;
+  let client: Consumer | undefined;
+  let joined = false;
+  let stopped = false;
+  let lastHeard = 0;
+  let working: Promise<void> = Promise.resolve();
+
+  const open = (): Consumer => {
+    const opened = new Consumer({
+      ...clientOptions(connection),
+      groupId,
+      sessionTimeout: sessionTimeoutMs,
+      rebalanceTimeout: sessionTimeoutMs,
+      heartbeatInterval: heartbeatMs,
+      protocols: [{ name: PROTOCOL, version: 3 }],
+      partitionAssigner: assignPartitions,
+    });
+    opened.topics.track(topic);
+    opened.on('consumer:group:join', () => {
+      lastHeard = performance.now();
+      onChange();
+    });
+    opened.on('consumer:heartbeat:end', () => {
+      lastHeard = performance.now();
+    });
+    opened.on('consumer:heartbeat:error', ({ error }: { readonly error: Error }) => {
+      log.debug({ group: groupId, error }, 'a heartbeat failed');
+      onChange();
+    });
+    opened.on('error', (error: Error) => void rejoin(error));
+    return opened;
+  };
+
+  const join = async (): Promise<void> => {
+    while (!stopped) {
+      client = open();
+      try {
+        await client.joinGroup({});
+        joined = true;
+        return onChange();
+      } catch (cause) {
+        log.warn({ group: groupId, error: unavailable(cause, connection) }, 'cannot join the consumer group yet');
+        await client.close(true).catch(() => undefined);
+        await pause(clock, RETRY_MS);
+      }
+    }
+  };
+
+  /** The client has given up: whatever it was, a new one begins anew. */
+  const rejoin = async (cause: Error): Promise<void> => {
+    if (stopped || !joined) return;
+    joined = false;
+    log.warn({ group: groupId, error: unavailable(cause, connection) }, 'lost the consumer group; joining again');
+    onChange();
+    const lost = client;
+    await lost?.close(true).catch(() => undefined);
+    working = join();
+  };
+
+  return {
+    start: () => {
+      working = join();
+    },
+    get assigned() {
+      if (!joined || performance.now() - lastHeard > sessionTimeoutMs) return [];
+      return client?.assignments?.find((assignment) => assignment.topic === topic)?.partitions ?? [];
+    },
+    commit: async (offsets) => {
+      if (!joined || offsets.size === 0) return;
+      const list = [...offsets].map(([partition, offset]) => ({
+        topic,
+        partition,
+        offset: BigInt(offset),
+        leaderEpoch: -1,
+      }));
+      await client!
+        .commit({ offsets: list })
+        .catch((cause) => log.debug({ group: groupId, error: toError(cause) }, 'offsets were not committed'));
+    },
+    leave: async () => {
+      stopped = true;
+      joined = false;
+      await client?.close(true).catch((cause) => log.debug({ group: groupId, error: toError(cause) }, 'left late'));
+      await working;
+    },
+  };
+}
+
+/** Kafka makes member ids from the client's id, which names the process: one process has the same rank in every group. */
+const assignPartitions: GroupPartitionsAssigner = (_current, members, topics, metadata) => {
+  const memberIds = [...members.keys()];
+  const result = memberIds.map((memberId) => ({
+    memberId,
+    assignments: new Map<string, { topic: string; partitions: number[] }>(),
+  }));
+  for (const topic of topics) {
+    const owners = assign(memberIds.map(clientOf), metadata.topics.get(topic)?.partitionsCount ?? 0);
+    for (const [partition, owner] of owners.entries()) {
+      const { assignments } = result[owner]!;
+      const assignment = assignments.get(topic);
+      if (assignment === undefined) assignments.set(topic, { topic, partitions: [partition] });
+      else assignment.partitions.push(partition);
+    }
+  }
+  return result;
+};
+
+/** A member id is the client's id, a dash, and a UUID. */
+function clientOf(memberId: string): string {
+  return memberId.slice(0, -37);
+}

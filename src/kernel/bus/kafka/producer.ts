@@ -1,0 +1,44 @@
+import { Producer } from '@platformatic/kafka';
+import { clientOptions, type KafkaConnection, unavailable } from './client.ts';
+import type { OutgoingMessage } from './cloud-event.ts';
+
+export type Compression = 'none' | 'gzip' | 'snappy' | 'lz4' | 'zstd';
+
+/** Where the first message of each partition landed; those after it follow one by one. By `topic/partition`. */
+export type Landed = ReadonlyMap<string, number>;
+
+/** Writes messages: all are acknowledged by all copies in sync, in order, each once as far as this producer goes. */
+export interface OrderedProducer {
+  /**
+   * Writes messages; those of one partition stand in the order given, one after another. Only one call at a time: what
+   * is sent after something that failed would stand before it when that is sent again.
+   * @throws UnavailableError it is not known which of the messages were written
+   */
+  send(messages: readonly OutgoingMessage[]): Promise<Landed>;
+  close(): Promise<void>;
+}
+
+export function createOrderedProducer(connection: KafkaConnection, compression: Compression): OrderedProducer {
+  let producer: Producer | undefined;
+
+  /** One that has failed may still be about to write: its successor has an id, and so an order, of its own. */
+  const drop = async (): Promise<void> => {
+    const dropped = producer;
+    producer = undefined;
+    await dropped?.close(true).catch(() => undefined);
+  };
+
+  return {
+    send: async (messages) => {
+      producer ??= new Producer({ ...clientOptions(connection), retries: 2, acks: -1, idempotent: true, compression });
+      try {
+        const { offsets = [] } = await producer.send({ messages: [...messages] });
+        return new Map(offsets.map(({ topic, partition, offset }) => [`${topic}/${partition}`, Number(offset)]));
+      } catch (cause) {
+        await drop();
+        throw unavailable(cause, connection);
+      }
+    },
+    close: drop,
+  };
+}

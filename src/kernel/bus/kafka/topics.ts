@@ -1,0 +1,73 @@
+import { Admin } from '@platformatic/kafka';
+import { ConflictError } from '../../core/errors.ts';
+import type { Log } from '../../observability/log.ts';
+import type { Topic } from '../topology.ts';
+import { clientOptions, type KafkaConnection, unavailable } from './client.ts';
+
+export interface TopicSettings {
+  /** Copies of each partition; fewer where there are fewer brokers. */
+  readonly replication: number;
+  /** How long messages are kept, milliseconds. */
+  readonly retentionMs: number;
+}
+
+/** A copy may be missing, and what is acknowledged is still kept by another. */
+const MIN_IN_SYNC = 2;
+
+/**
+ * Creates the topics that are missing.
+ * @throws UnavailableError when the brokers are out of reach or refuse
+ * @throws ConflictError when a topic has another number of partitions: its keys would be looked for in the wrong ones
+ */
+export async function ensureTopics(
+  connection: KafkaConnection,
+  topics: readonly Topic[],
+  settings: TopicSettings,
+  log: Log,
+): Promise<void> {
+  const admin = new Admin(clientOptions(connection));
+  try {
+    const existing = new Set(await admin.listTopics());
+    const missing = topics.filter((topic) => !existing.has(topic.name));
+    if (missing.length > 0) await create(admin, missing, settings, log);
+    await check(admin, topics);
+  } catch (cause) {
+    throw cause instanceof ConflictError ? cause : unavailable(cause, connection);
+  } finally {
+    await admin.close().catch(() => undefined);
+  }
+}
+
+async function create(admin: Admin, topics: readonly Topic[], settings: TopicSettings, log: Log): Promise<void> {
+  const { brokers } = await admin.metadata({ topics: [] });
+  const replicas = Math.min(settings.replication, brokers.size);
+  if (replicas < settings.replication)
+    log.warn(
+      { brokers: brokers.size, replicas, wanted: settings.replication },
+      'topics are made with fewer copies than KAFKA_REPLICATION asks for: there are not enough brokers',
+    );
+  const configs = [
+    { name: 'retention.ms', value: String(settings.retentionMs) },
+    { name: 'min.insync.replicas', value: String(Math.min(MIN_IN_SYNC, Math.max(1, replicas - 1))) },
+  ];
+  for (const { name, partitions } of topics) {
+    try {
+      await admin.createTopics({ topics: [{ topic: name, partitions, replicas }], configs });
+    } catch (cause) {
+      // Another process was quicker.
+      if (!(await admin.listTopics()).includes(name)) throw cause;
+    }
+  }
+  log.info({ topics: topics.map((topic) => topic.name), replicas }, 'topics were created');
+}
+
+async function check(admin: Admin, topics: readonly Topic[]): Promise<void> {
+  const { topics: found } = await admin.metadata({ topics: topics.map((topic) => topic.name), forceUpdate: true });
+  for (const { name, partitions } of topics) {
+    const count = found.get(name)?.partitionsCount;
+    if (count !== partitions)
+      throw new ConflictError(
+        `topic ${name} has ${count ?? 'no'} partitions in Kafka and ${partitions} in the topology; it must have as many`,
+      );
+  }
+}

@@ -1,0 +1,190 @@
+import { pause, type Scheduler } from '../core/clock.ts';
+import { ConflictError, MembershipLostError, toError, UnavailableError } from '../core/errors.ts';
+import type { RecordedEvent } from '../core/event.ts';
+import type { Progress, Store, Writer } from '../event-store/store.ts';
+import type { Log } from '../observability/log.ts';
+import type { Consumer } from './consumer.ts';
+import { LANDINGS, type Landing, landingsOf } from './landings.ts';
+import { type Place, placeOf, type Topology } from './topology.ts';
+
+/** An event on its way out of the store. */
+export interface Departure {
+  readonly event: RecordedEvent;
+  readonly place: Place;
+}
+
+/** Where events go: Kafka, or a list in a test. */
+export interface Destination {
+  /**
+   * Writes events, in order for each partition, one after another. Called again only when it has ended.
+   * @returns by `topic/partition`, the offset of the first; the others follow one by one
+   * @throws UnavailableError it is not known which of them were written
+   */
+  send(departures: readonly Departure[]): Promise<ReadonlyMap<string, number>>;
+  close(): Promise<void>;
+}
+
+export interface RelaySettings {
+  /** Events that are sent together at most. */
+  readonly maxBatch: number;
+  readonly heartbeatMs: number;
+}
+
+/** Carries the events of a store to Kafka, in the order of the log. One process at a time does it; the others stand by. */
+export interface Relay {
+  start(): Promise<void>;
+  stop(): Promise<void>;
+  /** Events that have not arrived yet; 0 for one that stands by. */
+  lag(): Promise<number>;
+}
+
+interface Ports {
+  readonly store: Store;
+  /** Of all types that the topology routes, exclusive: it knows who is active, and how far the relay has come. */
+  readonly consumer: Consumer;
+  readonly destination: Destination;
+  readonly topology: Topology;
+  readonly clock: Scheduler;
+  readonly log: Log;
+}
+
+const RETRY_MS = 500;
+const NAME = 'relay';
+
+/**
+ * The relay of one store. What it has sent is noted in one transaction with how far it has come; what was sent and could not
+ * be noted is sent again, and readers know it by its position in its chain.
+ */
+export function createRelay(settings: RelaySettings, ports: Ports): Relay {
+  const { store, consumer, destination, topology, clock, log } = ports;
+  let writer: Writer;
+  let stopping = false;
+  /** True while events cannot leave: it is said once. */
+  let troubled = false;
+  let wake: () => void = () => undefined;
+  let finished: Promise<void> = Promise.resolve();
+  let endBeats: () => void = () => undefined;
+
+  const waitForWork = async (): Promise<void> => {
+    if (stopping || consumer.pending > 0 || consumer.needsCare) return;
+    await new Promise<void>((resolve) => {
+      wake = resolve;
+    });
+  };
+
+  const step = async (): Promise<void> => {
+    if (consumer.needsCare) await consumer.maintain();
+    const taken = consumer.take(settings.maxBatch);
+    if (taken !== undefined && taken.events.length > 0) return carry(taken.events, taken.progress);
+    const progress = consumer.idleProgress();
+    if (progress !== undefined) await save(progress, []);
+  };
+
+  const carry = async (events: readonly RecordedEvent[], progress: Progress): Promise<void> => {
+    const departures = events.flatMap((event) => {
+      const place = placeOf(topology, event);
+      return place === undefined ? [] : [{ event, place }];
+    });
+    const landed = await destination.send(departures);
+    await save(progress, landingsFor(departures, landed, clock.now()));
+    if (troubled) log.info({ topology: topology.name }, 'events leave for Kafka again');
+    troubled = false;
+  };
+
+  const save = async (progress: Progress, landings: readonly Landing[]): Promise<void> => {
+    await writer.commit({
+      appends: [],
+      progress,
+      rows: [{ table: LANDINGS, rows: landings.map((row) => ({ ...row })) }],
+    });
+    consumer.confirm(progress);
+  };
+
+  const recover = async (cause: unknown): Promise<void> => {
+    const error = toError(cause);
+    if (!passesByWaiting(error)) log.error({ error }, 'the relay cannot go on; trying again');
+    else if (!troubled) log.warn({ error }, 'events wait in the log until they can leave for Kafka');
+    troubled = true;
+    await pause(clock, RETRY_MS);
+    await restart(cause instanceof MembershipLostError);
+  };
+
+  /** What was taken is lost here until the consumer is rewound: nothing else may be sent before. */
+  const restart = async (membershipLost: boolean): Promise<void> => {
+    while (!stopping) {
+      try {
+        await writer.recover();
+        return await consumer.rewind(membershipLost);
+      } catch (again) {
+        log.debug({ error: toError(again) }, 'the relay waits for the store');
+        membershipLost ||= again instanceof MembershipLostError;
+        await pause(clock, RETRY_MS);
+      }
+    }
+  };
+
+  const run = async (): Promise<void> => {
+    while (!stopping) {
+      await waitForWork();
+      try {
+        if (!stopping) await step();
+      } catch (cause) {
+        if (!stopping) await recover(cause);
+      }
+    }
+  };
+
+  return {
+    start: async () => {
+      writer = await store.openWriter(NAME);
+      consumer.onReady(() => wake());
+      await consumer.start();
+      endBeats = clock.every(settings.heartbeatMs, () => {
+        consumer
+          .heartbeat()
+          .then(() => wake())
+          .catch((error: Error) => log.debug({ error }, 'the heartbeat of the relay failed'));
+      });
+      finished = run();
+    },
+    stop: async () => {
+      stopping = true;
+      endBeats();
+      wake();
+      // What is being sent to brokers that do not answer would be waited for in vain.
+      await destination.close();
+      await finished;
+      await consumer.stop().catch((error: Error) => log.warn({ error }, 'the relay could not leave its group'));
+      await writer.close();
+    },
+    lag: () => consumer.lag(),
+  };
+}
+
+function landingsFor(
+  departures: readonly Departure[],
+  landed: ReadonlyMap<string, number>,
+  now: number,
+): readonly Landing[] {
+  const byPartition = new Map<string, Departure[]>();
+  for (const departure of departures) {
+    const name = `${departure.place.topic}/${departure.place.partition}`;
+    const group = byPartition.get(name);
+    if (group === undefined) byPartition.set(name, [departure]);
+    else group.push(departure);
+  }
+  return [...byPartition].flatMap(([name, group]) => {
+    const offset = landed.get(name);
+    if (offset === undefined) throw new Error(`Kafka did not say where the events for ${name} landed`);
+    return landingsOf(
+      group[0]!.place,
+      offset,
+      group.map(({ event }) => event),
+      now,
+    );
+  });
+}
+
+function passesByWaiting(error: Error): boolean {
+  return error instanceof UnavailableError || error instanceof ConflictError || error instanceof MembershipLostError;
+}
