@@ -62,7 +62,8 @@ export async function openDatabase(config: Config, log: Log, migrated: readonly 
 
 async function storeIdOf(pool: Pool): Promise<string> {
   const [row] = await pool.query<{ id: string }>('SELECT id FROM store_identity');
-  if (row === undefined) throw new Error('the database has lost its row in store_identity: it names the store on the bus');
+  if (row === undefined)
+    throw new Error('the database has lost its row in store_identity: it names the store on the bus');
   return row.id;
 }
 
