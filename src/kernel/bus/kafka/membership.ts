@@ -77,7 +77,7 @@ export function createMembership(
         return onChange();
       } catch (cause) {
         log.warn({ group: groupId, error: unavailable(cause, connection) }, 'cannot join the consumer group yet');
-        await client.close(true).catch(() => undefined);
+        await end(client);
         await pause(clock, RETRY_MS);
       }
     }
@@ -89,9 +89,21 @@ export function createMembership(
     joined = false;
     log.warn({ group: groupId, error: unavailable(cause, connection) }, 'lost the consumer group; joining again');
     onChange();
-    const lost = client;
-    await lost?.close(true).catch(() => undefined);
+    if (client !== undefined) await end(client);
     working = join();
+  };
+
+  /** A client that is closed while it joins would go on to send heartbeats: it has to know first that it leaves. */
+  const end = async (ended: Consumer): Promise<void> => {
+    const ignore = (cause: unknown): void =>
+      log.debug({ group: groupId, error: toError(cause) }, 'left without a word');
+    await new Promise<void>((resolve) => {
+      ended.leaveGroup(true, (error) => {
+        if (error) ignore(error);
+        resolve();
+      });
+    });
+    await ended.close(true).catch(ignore);
   };
 
   return {
@@ -117,7 +129,7 @@ export function createMembership(
     leave: async () => {
       stopped = true;
       joined = false;
-      await client?.close(true).catch((cause) => log.debug({ group: groupId, error: toError(cause) }, 'left late'));
+      if (client !== undefined) await end(client);
       await working;
     },
   };
