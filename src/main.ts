@@ -5,7 +5,7 @@ import { createMetrics, type Metrics } from '#kernel/observability/metrics.ts';
 import { createApi } from '#src/api/server.ts';
 import { apiContext } from '#src/composition/api-context.ts';
 import { type Database, openDatabase, SERVICES_WITH_TABLES } from '#src/composition/database.ts';
-import { clockJob, partitionJob, pruneJob } from '#src/composition/jobs.ts';
+import { clockJob, landingsJob, partitionJob, pruneJob } from '#src/composition/jobs.ts';
 import { createKernel, createPostgresBackend, type Kernel } from '#src/composition/kernel.ts';
 import { metricsService } from '#src/composition/metrics.ts';
 import { invariantMonitor } from '#src/composition/monitor.ts';
@@ -117,6 +117,7 @@ async function startServices(
     clockJob(database.clock, log),
     partitionJob(database.pool, database.clock, config.partitionsAhead, log),
     pruneJob(database.pool, log),
+    landingsJob(database.pool, config.kafkaRetentionMs, log),
   ];
   for (const job of jobs) {
     job.start();

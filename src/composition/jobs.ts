@@ -1,3 +1,4 @@
+import { pruneLandings } from '#kernel/bus/postgres/landings.ts';
 import { type Clock, type Scheduler, systemClock } from '#kernel/core/clock.ts';
 import { toError } from '#kernel/core/errors.ts';
 import { makePartitionsAhead } from '#kernel/event-store/postgres/months.ts';
@@ -63,6 +64,14 @@ export function partitionJob(sql: Sql, clock: Clock, monthsAhead: number, log: L
 /** Keeps our time that of the database. */
 export function clockJob(clock: DatabaseClock, log: Log): Job {
   return createJob('clock', CLOCK_SYNC_MS, clock.synchronize, log);
+}
+
+/** Forgets where events landed in Kafka when Kafka itself does not have them any more, a bounded number at once. */
+export function landingsJob(sql: Sql, keptMs: number, log: Log): Job {
+  const prune = async (): Promise<void> => {
+    while ((await pruneLandings(sql, keptMs, PRUNE_BATCH)) === PRUNE_BATCH);
+  };
+  return createJob('prune landings', HOUR_MS, prune, log);
 }
 
 /** Forgets idempotency keys that have expired, a bounded number at once. */

@@ -8,7 +8,7 @@ import { createKafkaDestination } from '#kernel/bus/kafka/destination.ts';
 import { ensureTopics } from '#kernel/bus/kafka/topics.ts';
 import { createRelay } from '#kernel/bus/relay.ts';
 import { createTail } from '#kernel/bus/tail.ts';
-import { placeOf, type Topology } from '#kernel/bus/topology.ts';
+import type { Topology } from '#kernel/bus/topology.ts';
 import { systemClock } from '#kernel/core/clock.ts';
 import { ConflictError, MembershipLostError } from '#kernel/core/errors.ts';
 import type { RecordedEvent } from '#kernel/core/event.ts';
@@ -235,10 +235,4 @@ export function describeBuses(name: string, body: (open: (t: TestContext) => Pro
   describe(`${name}: the log in memory`, () => body((t) => openLogBus(t, openMemory())));
   describe(`${name}: the log in PostgreSQL`, () => body(async (t) => openLogBus(t, await openPostgres(t))));
   describe(`${name}: Kafka`, () => body(openKafkaBus));
-}
-
-/** The partition that a key is in. */
-export function partitionOfKey({ topology }: BusUnderTest, key: string): number {
-  const event = { type: TYPE, data: { key }, aggregateId: key } as RecordedEvent;
-  return placeOf(topology, event)!.partition;
 }

@@ -1,13 +1,21 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Command } from 'commander';
+import { findInKafka, findInLog } from '#kernel/bus/postgres/landings.ts';
 import { placeOf } from '#kernel/bus/topology.ts';
 import type { RecordedEvent } from '#kernel/core/event.ts';
 import { traceIdOf } from '#kernel/core/event.ts';
 import { isUuid, uuidTime } from '#kernel/core/ids.ts';
 import type { LogPosition } from '#kernel/core/log-position.ts';
-import { findEvent, lastEvents, positionBefore } from '#kernel/event-store/postgres/browse.ts';
+import {
+  findEvent,
+  findEventAt,
+  lastEvents,
+  positionBefore,
+  type StoredEvent,
+} from '#kernel/event-store/postgres/browse.ts';
 import { readHead, readLog } from '#kernel/event-store/postgres/read.ts';
 import { streamName } from '#kernel/event-store/store.ts';
+import type { Sql } from '#kernel/postgres/sql.ts';
 import { topologyOf } from '#src/topologies.ts';
 import { CliError, wrongUse } from '../failure.ts';
 import { wholeNumber, withExample, withJson } from '../options.ts';
@@ -38,8 +46,8 @@ export function createCommand(): Command {
     .action((options: TailOptions) => withStore((store) => tailEvents(store, options)));
   const show = new Command('show')
     .description('one event, and where it stands in the log and on the bus')
-    .argument('<id>', 'the id of the event')
-    .action((id: string, options: { json?: boolean }) => withStore((store) => showEvent(store, id, options)));
+    .argument('<event>', 'its id, or where it is in Kafka: topic/partition/offset')
+    .action((event: string, options: { json?: boolean }) => withStore((store) => showEvent(store, event, options)));
   withExample(withJson(tail), 'events tail --type payments.approved --follow');
   withExample(withJson(show), 'events show 019ad8f2-5f0b-7c11-9c5e-5a8f0f3b2d10');
   return new Command('events').addCommand(tail).addCommand(show);
@@ -91,14 +99,29 @@ function eventLine(event: RecordedEvent): string {
   return `${head}  ${stream.padEnd(STREAM_WIDTH)}${amount}${outcome === '' ? '' : `  ${outcome}`}  ${paint('dim', id)}`;
 }
 
-async function showEvent({ config, database }: OpenStore, given: string, options: { json?: boolean }): Promise<void> {
+/** @param given an event's id, or `topic/partition/offset` */
+async function findGiven(sql: Sql, given: string): Promise<StoredEvent> {
+  const [, topic, partition, offset] = /^([\w.-]+)\/(\d{1,6})\/(\d{1,15})$/.exec(given) ?? [];
+  if (topic !== undefined) {
+    const place = await findInLog(sql, { topic, partition: Number(partition), offset: Number(offset) });
+    const found = place && (await findEventAt(sql, place));
+    if (found === undefined) throw new CliError(`this store has no event that landed at ${given}`);
+    return found;
+  }
   const id = given.toLowerCase();
-  if (!isUuid(id) || uuidTime(id) === undefined) throw wrongUse(`${given} is not the id of an event: those are UUIDv7`);
-  const found = await findEvent(database.pool, id);
+  if (!isUuid(id) || uuidTime(id) === undefined)
+    throw wrongUse(`${given} is neither the id of an event (those are UUIDv7) nor topic/partition/offset`);
+  const found = await findEvent(sql, id);
   if (found === undefined) throw new CliError(`there is no event ${id}`);
-  const { event, storedAt } = found;
+  return found;
+}
+
+async function showEvent({ config, database }: OpenStore, given: string, options: { json?: boolean }): Promise<void> {
+  const { event, storedAt } = await findGiven(database.pool, given);
   const place = placeOf(topologyOf(config), event);
-  if (options.json) return printJson({ ...event, stored_at: new Date(storedAt).toISOString(), place: place ?? null });
+  const kafka = await findInKafka(database.pool, { chain: event.chain, position: event.chainPosition });
+  if (options.json)
+    return printJson({ ...event, stored_at: new Date(storedAt).toISOString(), place: place ?? null, kafka });
   printFields({
     event: `${event.type} v${event.version}`,
     id: event.id,
@@ -108,6 +131,10 @@ async function showEvent({ config, database }: OpenStore, given: string, options
     stored: new Date(storedAt).toISOString(),
     bus:
       place === undefined ? 'on no topic: internal' : `${place.topic}, partition ${place.partition}, key ${place.key}`,
+    kafka:
+      kafka.length === 0
+        ? undefined
+        : kafka.map(({ topic, partition, offset }) => `${topic}/${partition}/${offset}`).join(', '),
     trace: traceIdOf(event.metadata.traceparent),
     correlation: event.metadata.correlationid,
     caused_by: event.metadata.causationid,

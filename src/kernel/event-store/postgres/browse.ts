@@ -32,6 +32,18 @@ export async function findEvent(sql: Sql, id: string): Promise<StoredEvent | und
   return undefined;
 }
 
+/** The event at a position of a chain; undefined when there is none. */
+export async function findEventAt(
+  sql: Sql,
+  { chain, position }: { readonly chain: number; readonly position: number },
+): Promise<StoredEvent | undefined> {
+  const [row] = await sql.query<EventRow>(
+    `SELECT ${EVENT_COLUMNS} FROM events e WHERE e.chain = $1 AND e.chain_position = $2`,
+    [chain, position],
+  );
+  return row && { event: toEvent(row), storedAt: row.created_at };
+}
+
 /** The last events of the log, the latest last; each chain is read from its end. */
 export async function lastEvents(
   sql: Sql,
