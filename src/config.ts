@@ -5,6 +5,10 @@ import { resolve } from 'node:path';
 export const SERVICE_NAMES = ['payments', 'fraud', 'wallets', 'gateway', 'metrics'] as const;
 export type ServiceName = (typeof SERVICE_NAMES)[number];
 
+/** What a process can do: run services, and serve the HTTP API of all of them, wherever they run. */
+export const ROLES = [...SERVICE_NAMES, 'api'] as const;
+export type Role = (typeof ROLES)[number];
+
 /** One setting: what it is called outside, what it means, and what it is when nobody says. */
 interface SettingBase {
   readonly env: string;
@@ -58,7 +62,7 @@ export const SETTINGS = {
     env: 'CAUDAL_SERVICES',
     kind: 'services',
     value: undefined,
-    meaning: `services of this process, by comma; all: ${SERVICE_NAMES.join(',')}`,
+    meaning: `services of this process, by comma, and api for the paths of all services; all: ${ROLES.join(',')}`,
   },
   topology: text('CAUDAL_TOPOLOGY', 'by-type', 'which table maps event types to topics'),
   kafkaBrokers: optional(
@@ -209,7 +213,7 @@ type ValueOf<S extends Setting> = S extends IntegerSetting
   : S extends TextSetting
     ? string
     : S extends ServicesSetting
-      ? readonly ServiceName[]
+      ? readonly Role[]
       : string | undefined;
 
 /** The settings of a process, checked. */
@@ -247,12 +251,12 @@ function parse(setting: Setting, given: string | undefined): unknown {
   return number;
 }
 
-function parseServices(value: string | undefined, setting: ServicesSetting): readonly ServiceName[] {
-  if (value === undefined) return SERVICE_NAMES;
+function parseServices(value: string | undefined, setting: ServicesSetting): readonly Role[] {
+  if (value === undefined) return ROLES;
   return value.split(',').map((part) => {
-    const name = part.trim() as ServiceName;
-    if (!SERVICE_NAMES.includes(name))
-      throw new ConfigError(`${setting.env}: there is no service "${name}"; known are ${SERVICE_NAMES.join(', ')}`);
+    const name = part.trim() as Role;
+    if (!ROLES.includes(name))
+      throw new ConfigError(`${setting.env}: there is no service "${name}"; known are ${ROLES.join(', ')}`);
     return name;
   });
 }

@@ -8,7 +8,7 @@ import { type Database, openDatabase, SERVICES_WITH_TABLES } from '#src/composit
 import { clockJob, landingsJob, partitionJob, pruneJob } from '#src/composition/jobs.ts';
 import { createKernel, createPostgresBackend, type Kernel } from '#src/composition/kernel.ts';
 import { metricsService } from '#src/composition/metrics.ts';
-import { invariantMonitor } from '#src/composition/monitor.ts';
+import { type InvariantMonitor, invariantMonitor } from '#src/composition/monitor.ts';
 import { loadExchangeRates } from '#src/composition/rates.ts';
 import {
   catalogOf,
@@ -62,15 +62,16 @@ async function start(settings: Config, log: Log, running: Running[]): Promise<Om
   const { inputs, gatewayUrl } = await startGateway(config, log, running);
   const metrics = createMetrics();
   const { kernel, services } = await startServices(config, database, inputs, metrics, log, running);
+  let monitor: InvariantMonitor | undefined;
   if (config.services.includes('metrics')) {
     const definitions = serviceDefinitions(inputs);
-    const monitor = invariantMonitor({ config, sql: database.pool, kernel, definitions, log });
-    running.push({ name: 'monitor', stop: () => monitor.stop() });
+    monitor = invariantMonitor({ config, sql: database.pool, kernel, definitions, log });
+    running.push({ name: 'monitor', stop: monitor.stop });
     await monitor.start();
-    const service = metricsService({ config, database, kernel, services, metrics, monitor, log });
-    service.start();
-    running.push({ name: 'metrics', stop: () => service.stop() });
   }
+  const service = metricsService({ config, database, kernel, services, metrics, monitor, log });
+  service.start();
+  running.push({ name: 'metrics', stop: () => service.stop() });
   const rates = await loadExchangeRates(config.ratesFile);
   const api = createApi(apiContext({ config, database, kernel, services, inputs, rates, metrics, log }));
   const { url } = await api.start();

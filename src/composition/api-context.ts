@@ -26,9 +26,8 @@ interface Parts {
 export function apiContext(parts: Parts): ApiContext {
   const { config, database, kernel, services, inputs, rates, metrics, log } = parts;
   const sql = metrics.timed(database.pool);
-  const payments = services.processors.get('payments');
-  const wallets = services.processors.get('wallets');
-  const gateway = services.processors.get('gateway');
+  const executor = (name: ServiceName) => services.processors.get(name) ?? services.requestsOnly.get(name);
+  const [payments, wallets, gateway] = [executor('payments'), executor('wallets'), executor('gateway')];
   return {
     settings: {
       host: config.host,
@@ -80,7 +79,7 @@ function healthChecks({ database, services }: Parts): readonly HealthCheck[] {
     name: 'bus',
     critical: true,
     check: async () => {
-      const waiting = [...services.processors]
+      const waiting = [...services.processors, ...services.requestsOnly]
         .filter(([, processor]) => !processor.status().available)
         .map(([name]) => name);
       return waiting.length === 0

@@ -1,5 +1,6 @@
 import { type Consumer, type ConsumerSettings, createConsumer } from '#kernel/bus/consumer.ts';
 import type { GroupStore } from '#kernel/bus/group.ts';
+import { consumeNothing } from '#kernel/bus/no-messages.ts';
 import { createPostgresFailureStore } from '#kernel/bus/postgres/failure-store.ts';
 import { createPostgresGroupStore } from '#kernel/bus/postgres/group-store.ts';
 import { createWakeCall, type WakeCall } from '#kernel/bus/postgres/wake.ts';
@@ -15,7 +16,7 @@ import type { Store } from '#kernel/event-store/store.ts';
 import type { Log } from '#kernel/observability/log.ts';
 import type { ProcessorObserver } from '#kernel/processor/commits.ts';
 import type { FailureStore } from '#kernel/processor/failures.ts';
-import { createProcessor, type Processor } from '#kernel/processor/processor.ts';
+import { createProcessor, type Processor, type ProcessorPorts } from '#kernel/processor/processor.ts';
 import type { ServiceDefinition } from '#kernel/processor/service.ts';
 import { createFollower, type Follower } from '#kernel/projections/follower.ts';
 import { createWorkList, type WorkList } from '#services/gateway/queries.ts';
@@ -78,11 +79,15 @@ export interface Kernel {
   readonly relay: Relay | undefined;
   /** @param onCommitted see `ProcessorPorts.onCommitted` */
   processor(service: ServiceDefinition, onCommitted?: (events: readonly RecordedEvent[]) => void): Processor;
+  /** For a service whose messages other processes handle: its requests alone. */
+  requests(service: ServiceDefinition): Processor;
   /** The read models of a service that follow the log. */
   follower(service: ServiceDefinition): Follower;
   start(): Promise<void>;
   stop(): Promise<void>;
 }
+
+type ProcessorParts = Pick<ProcessorPorts, 'consumer' | 'failures' | 'onCommitted'>;
 
 /** The consumer by which a service's read models follow the log. */
 export function followerName(service: string): string {
@@ -134,6 +139,19 @@ export function createKernel(
   }
   let endPoll: () => void = () => undefined;
 
+  const processorOf = (service: ServiceDefinition, parts: ProcessorParts): Processor =>
+    createProcessor(service, config, {
+      store,
+      tail,
+      clock,
+      ids,
+      random,
+      log,
+      observer,
+      catalog: definitions,
+      ...parts,
+    });
+
   return {
     backend,
     tail,
@@ -141,18 +159,15 @@ export function createKernel(
     presence,
     relay,
     processor: (service, onCommitted) =>
-      createProcessor(service, config, {
-        store,
+      processorOf(service, {
         consumer: ofService(service.name, Object.keys(service.reactions)),
         failures,
-        tail,
-        clock,
-        ids,
-        random,
-        log,
-        observer,
-        catalog: definitions,
         ...(onCommitted !== undefined && { onCommitted }),
+      }),
+    requests: (service) =>
+      processorOf(service, {
+        consumer: consumeNothing(service.name, config.instance),
+        failures: { retrying: async () => [] },
       }),
     follower: (service) => {
       const name = followerName(service.name);

@@ -6,6 +6,7 @@ import type { Sql } from '#kernel/postgres/sql.ts';
 import type { BrokenInvariant } from '#services/metrics/alert.decider.ts';
 import { createMetricsService, type MetricsService } from '#services/metrics/index.ts';
 import { brokenInvariants } from '#services/metrics/queries.ts';
+import type { MetricSources } from '#services/metrics/sampler.ts';
 import { countStuckSagas } from '#services/payments/queries.ts';
 import { trialBalance } from '#services/wallets/queries.ts';
 import type { Config } from '#src/config.ts';
@@ -21,27 +22,41 @@ interface Parts {
   readonly kernel: Kernel;
   readonly services: RunningServices;
   readonly metrics: Metrics;
-  readonly monitor: Pick<InvariantMonitor, 'lag'>;
+  /** Of a process that looks at the whole platform, not only at itself. */
+  readonly monitor: Pick<InvariantMonitor, 'lag'> | undefined;
   readonly log: Log;
 }
 
-/** The metrics service, on the parts of this process. */
+/** What a process sees that is not asked to look at the whole platform: nothing, where it would only repeat what another says. */
+const NOT_ASKED: Pick<MetricSources, WholePlatform> = {
+  monitorLag: async () => 0,
+  failures: async () => [],
+  stuckSagas: async () => 0,
+  openFindings: async () => [],
+  brokenSums: async () => [],
+};
+type WholePlatform = 'monitorLag' | 'failures' | 'stuckSagas' | 'openFindings' | 'brokenSums';
+
+/** The metrics of this process; where it runs the service of that name, those of the whole platform too. */
 export function metricsService({ config, database, kernel, services, metrics, monitor, log }: Parts): MetricsService {
   const { tail, backend } = kernel;
   const { clock } = backend;
   const sql = database.pool;
   const settings = { sampleMs: config.sampleMs, invariantMs: config.invariantMs };
-  const sources = {
-    processors: [...services.processors.values()],
-    followers: services.followers,
+  const platform = monitor && {
     monitorLag: () => monitor.lag(),
-    requestLatencies: metrics.takeRequestLatencies,
-    pool: () => sql.usage(),
-    breakers: () => (services.worker === undefined ? [] : [services.worker.status().breaker]),
     failures: () => countFailures(sql),
     stuckSagas: () => countStuckSagas(sql, clock.now()),
     openFindings: () => brokenInvariants(sql),
     brokenSums: () => unbalanced(sql),
+  };
+  const sources = {
+    processors: [...services.processors.values(), ...services.requestsOnly.values()],
+    followers: [...services.followers, ...(kernel.relay === undefined ? [] : [kernel.relay])],
+    requestLatencies: metrics.takeRequestLatencies,
+    pool: () => sql.usage(),
+    breakers: () => (services.worker === undefined ? [] : [services.worker.status().breaker]),
+    ...(platform ?? NOT_ASKED),
     invariants: Object.keys(INVARIANTS),
   };
   return createMetricsService(settings, { registry: metrics.registry, tail, sources, clock, log });

@@ -20,6 +20,8 @@ import type { Config, ServiceName } from '#src/config.ts';
 import { createJob, type Job } from './jobs.ts';
 import type { Kernel } from './kernel.ts';
 
+/** The services that the API has requests for. */
+const TAKE_REQUESTS: readonly ServiceName[] = ['payments', 'wallets', 'gateway'];
 const RULES_LOOK_MS = 1000;
 const PROJECT = resolve(import.meta.dirname, '../..');
 
@@ -90,6 +92,8 @@ export async function prepareServices(
 /** The services of this process, running. */
 export interface RunningServices {
   readonly processors: ReadonlyMap<ServiceName, Processor>;
+  /** Of services that other processes run: they take the requests of this process's API. */
+  readonly requestsOnly: ReadonlyMap<ServiceName, Processor>;
   readonly followers: readonly Follower[];
   readonly worker: GatewayWorker | undefined;
   start(): Promise<void>;
@@ -121,6 +125,11 @@ export function runServices(parts: Parts): RunningServices {
     processors.set(name, kernel.processor(definition, onCommitted));
     if (definition.projections.length > 0) followers.push(kernel.follower(definition));
   }
+  const others = config.services.includes('api') ? [...definitions].filter(([name]) => !processors.has(name)) : [];
+  const requestsOnly = new Map(
+    others.filter(([name]) => TAKE_REQUESTS.includes(name)).map(([name, service]) => [name, kernel.requests(service)]),
+  );
+  const all = [...processors.values(), ...requestsOnly.values()];
   const gateway = processors.get('gateway');
   if (gateway !== undefined) worker = gatewayWorker(parts, gateway);
   const payments = processors.get('payments');
@@ -128,12 +137,13 @@ export function runServices(parts: Parts): RunningServices {
 
   return {
     processors,
+    requestsOnly,
     followers,
     get worker() {
       return worker;
     },
     start: async () => {
-      for (const processor of processors.values()) await processor.start();
+      for (const processor of all) await processor.start();
       for (const follower of followers) await follower.start();
       worker?.start();
       sweeper?.start();
@@ -141,7 +151,7 @@ export function runServices(parts: Parts): RunningServices {
     stop: async () => {
       await sweeper?.stop();
       await worker?.stop();
-      await Promise.all([...processors.values()].map((processor) => processor.stop()));
+      await Promise.all(all.map((processor) => processor.stop()));
       await Promise.all(followers.map((follower) => follower.stop()));
     },
   };

@@ -32,10 +32,13 @@ export interface RelaySettings {
 
 /** Carries the events of a store to Kafka, in the order of the log. One process at a time does it; the others stand by. */
 export interface Relay {
+  readonly name: string;
   start(): Promise<void>;
   stop(): Promise<void>;
   /** Events that have not arrived yet; 0 for one that stands by. */
   lag(): Promise<number>;
+  /** Milliseconds between an event and its arrival in Kafka, of the last batch: the oldest event's. */
+  readonly lastDelayMs: number;
 }
 
 interface Ports {
@@ -61,6 +64,7 @@ export function createRelay(settings: RelaySettings, ports: Ports): Relay {
   let stopping = false;
   /** True while events cannot leave: it is said once. */
   let troubled = false;
+  let lastDelayMs = 0;
   let wake: () => void = () => undefined;
   let finished: Promise<void> = Promise.resolve();
   let endBeats: () => void = () => undefined;
@@ -87,6 +91,7 @@ export function createRelay(settings: RelaySettings, ports: Ports): Relay {
     });
     const landed = await destination.send(departures);
     await save(progress, landingsFor(departures, landed, clock.now()));
+    lastDelayMs = clock.now() - events[0]!.time;
     if (troubled) log.info({ topology: topology.name }, 'events leave for Kafka again');
     troubled = false;
   };
@@ -135,6 +140,10 @@ export function createRelay(settings: RelaySettings, ports: Ports): Relay {
   };
 
   return {
+    name: NAME,
+    get lastDelayMs() {
+      return lastDelayMs;
+    },
     start: async () => {
       writer = await store.openWriter(NAME);
       consumer.onReady(() => wake());
