@@ -60,7 +60,11 @@ export const SETTINGS = {
     value: undefined,
     meaning: `services of this process, by comma; all: ${SERVICE_NAMES.join(',')}`,
   },
-  topology: text('CAUDAL_TOPOLOGY', 'by-type', 'which table maps event types to topics'),
+  topology: text(
+    'CAUDAL_TOPOLOGY',
+    'by-type',
+    'which table maps event types to topics: by-type, single, by-flow, by-service or granular',
+  ),
   logLevel: text('LOG_LEVEL', 'info', 'debug, info, warn, error or silent'),
   logFile: optional('CAUDAL_LOG_FILE', 'where log lines go; standard error when not set'),
   fraudRulesFile: text(

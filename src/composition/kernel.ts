@@ -5,7 +5,7 @@ import { createPostgresGroupStore } from '#kernel/bus/postgres/group-store.ts';
 import { createWakeCall, type WakeCall } from '#kernel/bus/postgres/wake.ts';
 import { createPresence, type Presence } from '#kernel/bus/presence.ts';
 import { createTail, type Tail } from '#kernel/bus/tail.ts';
-import type { Topology } from '#kernel/bus/topology.ts';
+import { deadLetterTopic, type Topology } from '#kernel/bus/topology.ts';
 import type { Scheduler } from '#kernel/core/clock.ts';
 import type { EventDefinition, RecordedEvent } from '#kernel/core/event.ts';
 import { createIdSource, type IdSource } from '#kernel/core/ids.ts';
@@ -108,7 +108,7 @@ export function createKernel(
     topology,
     presence,
     processor: (service, onCommitted) =>
-      createProcessor(service, config, {
+      createProcessor({ ...service, dlqTopic: deadLetterTopic(topology, service.dlqTopic) }, config, {
         store,
         consumer: consumer(service.name, Object.keys(service.reactions), false),
         failures,
