@@ -64,7 +64,11 @@ export const SETTINGS = {
     value: undefined,
     meaning: `services of this process, by comma, and api for the paths of all services; all: ${ROLES.join(',')}`,
   },
-  topology: text('CAUDAL_TOPOLOGY', 'by-type', 'which table maps event types to topics'),
+  topology: text(
+    'CAUDAL_TOPOLOGY',
+    'by-type',
+    'which table maps event types to topics: by-type, single, by-flow, by-service or granular',
+  ),
   kafkaBrokers: optional(
     'KAFKA_BROKERS',
     'host:port of Kafka brokers, by comma; the bus is in PostgreSQL when not set',

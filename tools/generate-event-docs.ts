@@ -1,7 +1,8 @@
-// Writes docs/events/ from the contracts of the services:  node tools/generate-event-docs.ts
+// Writes docs/events/ from the contracts of the services and the topologies:  node tools/generate-event-docs.ts
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type DeclaredEvent, declaredEvents, fixtureOf } from './declared-events.ts';
+import { renderTopologies, TOPOLOGY_INTRO } from './topology-docs.ts';
 
 /** What is used of a payload's JSON schema. */
 interface Schema {
@@ -22,11 +23,14 @@ interface Schema {
 
 export const EVENT_DOCS = join(import.meta.dirname, '../docs/events');
 
-const NOTICE = '<!-- Made by tools/generate-event-docs.ts from the contracts of the services. Do not edit. -->';
+const NOTICE = '<!-- Made by tools/generate-event-docs.ts from the code. Do not edit. -->';
 
-/** The pages of docs/events/ by file name: an index, and one page for each service that declares events. */
+/** The pages of docs/events/ by file name: an index, the topologies, and one page for each service that declares events. */
 export function renderEventDocs(): ReadonlyMap<string, string> {
-  const pages = new Map([['README.md', renderIndex()]]);
+  const pages = new Map([
+    ['README.md', renderIndex()],
+    ['topologies.md', page('Topologies', TOPOLOGY_INTRO, renderTopologies())],
+  ]);
   for (const service of new Set(declaredEvents.map((declared) => declared.service))) {
     pages.set(`${service}.md`, renderService(service));
   }
@@ -37,9 +41,9 @@ function renderIndex(): string {
   const rows = declaredEvents.map(({ service, definition: { type, version, description } }) => {
     return `| [\`${type}\`](${service}.md#${anchorOf(type)}) | ${version} | ${service} | ${description} |`;
   });
-  return page('Events', 'Every event type, by the service that declares it.', [
-    ['| type | version | producer | meaning |', '|---|---|---|---|', ...rows].join('\n'),
-  ]);
+  const intro =
+    'Every event type, by the service that declares it. [Topologies](topologies.md) say which topic it is on.';
+  return page('Events', intro, [['| type | version | producer | meaning |', '|---|---|---|---|', ...rows].join('\n')]);
 }
 
 function renderService(service: string): string {

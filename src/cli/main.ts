@@ -19,6 +19,7 @@ const VERBS: Readonly<Record<string, Verb>> = {
   sagas: { summary: 'what carries payments to their end', load: () => import('./commands/sagas.ts') },
   projections: { summary: 'read models: how far behind, and rebuild', load: () => import('./commands/projections.ts') },
   partitions: { summary: 'the months of the event store', load: () => import('./commands/partitions.ts') },
+  topology: { summary: 'which topics there are, and what is on them', load: () => import('./commands/topology.ts') },
   verify: {
     summary: 'prove that nothing was altered and every balance is right',
     load: () => import('./commands/verify.ts'),

@@ -1,11 +1,8 @@
 import type { Log } from '#kernel/observability/log.ts';
 import type { ReadModel } from '#kernel/projections/build.ts';
 import { followerName } from '#src/composition/kernel.ts';
-import { prepareServices, serviceDefinitions } from '#src/composition/services.ts';
 import type { Config } from '#src/config.ts';
-
-/** Nothing here speaks to a card gateway. */
-const NO_GATEWAY = { url: 'http://127.0.0.1:0', webhookSecret: 'not used' };
+import { definedServices } from './services.ts';
 
 /** A read model and how it is kept up to date. */
 export interface KnownReadModel extends ReadModel {
@@ -17,9 +14,7 @@ export interface KnownReadModel extends ReadModel {
 
 /** Every read model of every service, as the settings make it. */
 export async function readModels(config: Config, log: Log): Promise<readonly KnownReadModel[]> {
-  const inputs = await prepareServices(config, NO_GATEWAY.url, NO_GATEWAY.webhookSecret, log);
-  inputs.rules.stop();
-  return [...serviceDefinitions(inputs)].flatMap(([service, definition]) => {
+  return [...(await definedServices(config, log))].flatMap(([service, definition]) => {
     const produced = new Set(definition.produces.map((event) => event.type));
     const inline = definition.inline.map(
       (projection): KnownReadModel => ({

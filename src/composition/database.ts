@@ -5,6 +5,8 @@ import { startEmbeddedPostgres } from '#kernel/postgres/embedded.ts';
 import { type MigrationSource, migrate } from '#kernel/postgres/migrator.ts';
 import { createPool, type Pool } from '#kernel/postgres/pool.ts';
 import type { Config } from '#src/config.ts';
+import { topologyOf } from '#src/topologies.ts';
+import { refuseOtherTopology } from './topology-guard.ts';
 
 const SOURCE = join(import.meta.dirname, '..');
 const KERNEL_MIGRATIONS: MigrationSource = { scope: 'kernel', directory: join(SOURCE, 'kernel/postgres/migrations') };
@@ -27,8 +29,10 @@ export interface Database {
 /**
  * Opens PostgreSQL: the one of DATABASE_URL, or the embedded one in the data folder, which is started when it does not run.
  * @param migrated the services whose tables are brought up to date; the kernel's always are
+ * @throws ConfigError when the settings name a topology that there is not, or another than this database is on
  */
 export async function openDatabase(config: Config, log: Log, migrated: readonly string[]): Promise<Database> {
+  const topology = topologyOf(config);
   const embedded =
     config.databaseUrl === undefined
       ? await startEmbeddedPostgres({ dataDir: join(config.dataDir, 'postgres'), log: plainLog(log) })
@@ -52,6 +56,7 @@ export async function openDatabase(config: Config, log: Log, migrated: readonly 
     ];
     const applied = await migrate(pool, sources);
     if (applied.length > 0) log.info({ migrations: applied }, 'the database was brought up to date');
+    await refuseOtherTopology(pool, topology);
     const clock = await openDatabaseClock(pool);
     return { url, pool, clock, storeId: await storeIdOf(pool), embedded: embedded !== undefined, close };
   } catch (cause) {

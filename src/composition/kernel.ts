@@ -7,7 +7,7 @@ import { createWakeCall, type WakeCall } from '#kernel/bus/postgres/wake.ts';
 import { createPresence, type Presence } from '#kernel/bus/presence.ts';
 import { createRelay, type Relay } from '#kernel/bus/relay.ts';
 import { createTail, type Tail } from '#kernel/bus/tail.ts';
-import type { Topology } from '#kernel/bus/topology.ts';
+import { deadLetterTopic, type Topology } from '#kernel/bus/topology.ts';
 import type { Scheduler } from '#kernel/core/clock.ts';
 import type { EventDefinition, RecordedEvent } from '#kernel/core/event.ts';
 import { createIdSource, type IdSource } from '#kernel/core/ids.ts';
@@ -140,7 +140,7 @@ export function createKernel(
   let endPoll: () => void = () => undefined;
 
   const processorOf = (service: ServiceDefinition, parts: ProcessorParts): Processor =>
-    createProcessor(service, config, {
+    createProcessor({ ...service, dlqTopic: deadLetterTopic(topology, service.dlqTopic) }, config, {
       store,
       tail,
       clock,

@@ -97,6 +97,17 @@ describe('start', () => {
     assert.equal(JSON.parse(tail.stdout.trim().split('\n').at(-1)!).type, 'payments.approved');
   });
 
+  test('refuses a topology that there is not, and one that its data is not on', async () => {
+    for (const [topology, message] of [
+      ['by-moon', /^caudal: CAUDAL_TOPOLOGY=by-moon: known are by-type, single, by-flow, by-service, granular$/m],
+      ['single', /^caudal: CAUDAL_TOPOLOGY=single: the consumers of this database are on by-type, and would/m],
+    ] as const) {
+      const { code, stderr } = await runProgram(['start'], { ...env, CAUDAL_TOPOLOGY: topology });
+      assert.equal(code, 2);
+      assert.match(stderr, message);
+    }
+  });
+
   test('stops when it is told to while it starts', async () => {
     const server = spawnServer();
     await until('it begins', () => server.printed() !== '');

@@ -16,6 +16,7 @@ const VERBS = [
   'sagas',
   'projections',
   'partitions',
+  'topology',
   'verify',
   'simulate',
   'bench',
@@ -40,6 +41,7 @@ const SUBCOMMANDS = [
   'projections rebuild',
   'partitions list',
   'partitions create',
+  'topology show',
   'bench payments',
   'bench wallet',
   'bench reads',
@@ -84,6 +86,7 @@ describe('the command line', () => {
       [['bench', 'peers', '--tools', 'mysql'], /There is no mysql; known are caudal-http, /],
       [['import', 'bank', 'x.csv', '--overdraft', '-1'], /must not be negative/],
       [['dlq', 'replay'], /say which/],
+      [['topology', 'show', 'by-moon'], /Allowed choices are by-type, single, by-flow, by-service, granular/],
     ];
     for (const [args, message] of wrong) {
       const { code, stderr } = await runProgram(args, { CAUDAL_DATA: '/nowhere' });
@@ -148,5 +151,34 @@ describe('the command line', () => {
     const changed = await runProgram(['config', '--changed'], env);
     assert.match(changed.stdout, /PORT +9090 +8080/);
     assert.doesNotMatch(changed.stdout, /CAUDAL_TOPOLOGY/);
+  });
+
+  test('shows the topology that is chosen: topics, partitions, keys and consumer groups', async () => {
+    const { code, stdout } = await runProgram(['topology', 'show']);
+    assert.equal(code, 0);
+    assert.match(stdout, /^topology +by-type$/m);
+    assert.match(
+      stdout,
+      /^payments\.created +6 +payments\.created +payment_id +fraud-service-payments-created-consumer$/m,
+    );
+    assert.match(stdout, /^commerce\.dlq +6$/m);
+    const other = await runProgram(['topology', 'show'], { CAUDAL_TOPOLOGY: 'single' });
+    assert.match(
+      other.stdout,
+      /^events\.payments\.v1 +12 +payments\.created +user_id, even partitions +fraud-service-/m,
+    );
+  });
+
+  test('shows any topology as JSON, with copies told from places', async () => {
+    const { code, stdout } = await runProgram(['topology', 'show', 'granular', '--json']);
+    assert.equal(code, 0);
+    const { name, topics } = JSON.parse(stdout);
+    assert.equal(name, 'granular');
+    const eventsOn = (topic: string) => topics.find((found: { topic: string }) => found.topic === topic).events;
+    const approved = { type: 'payments.approved', key: 'payment_id', on: 'all' };
+    const groups = ['wallets-service-saga-events-payment-completed-v1-consumer'];
+    assert.deepEqual(eventsOn('saga.events.payment.completed.v1')[0], { ...approved, copy: false, groups });
+    assert.deepEqual(eventsOn('metrics.events.payment.completed.v1')[0], { ...approved, copy: true, groups: [] });
+    assert.deepEqual(eventsOn('audit-logs'), []);
   });
 });

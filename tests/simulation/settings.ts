@@ -1,6 +1,7 @@
 import { DEFAULT_GATEWAY_SETTINGS, type GatewaySettings } from '#services/gateway/settings.ts';
 import { DEFAULT_PAYMENT_SETTINGS, type PaymentSettings } from '#services/payments/payment.decider.ts';
 import { type Config, readConfig, type ServiceName } from '#src/config.ts';
+import { TOPOLOGIES } from '#src/topologies.ts';
 import { createRandom, type Random } from '../support/random.ts';
 import { seedOf } from './faults.ts';
 
@@ -8,7 +9,7 @@ import { seedOf } from './faults.ts';
 export interface Layout {
   /** The services of each process. */
   readonly processes: readonly (readonly ServiceName[])[];
-  readonly config: Partial<Config>;
+  readonly config: Partial<Config> & Pick<Config, 'topology'>;
   readonly paymentSettings: PaymentSettings;
   readonly gatewaySettings: GatewaySettings;
 }
@@ -34,7 +35,8 @@ export function chooseLayout(seed: number): Layout {
     [200, 1_000],
     [1_000, 5_000],
   ]);
-  const config: Partial<Config> = {
+  const config = {
+    topology: createRandom(seedOf(seed, 'topology')).pick(TOPOLOGIES).name,
     heartbeatMs,
     leaseMs,
     maxBatchMessages: random.pick([10, 100, 1000]),

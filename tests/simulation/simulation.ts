@@ -87,7 +87,7 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
     wakeOthers: (of) => platform.wakeOthers(of),
   };
   const platform = createPlatform(world);
-  const audit = createTableAudit(database.tables, topologyOf({ topology: 'by-type' }));
+  const audit = createTableAudit(database.tables, topologyOf(layout.config));
   const isApproved = (id: string): boolean => audit.auditor.payment(id)?.final === 'APPROVED';
   const clients = createClients(world, createRandom(seedOf(seed, 'clients')), platform.choose, isApproved);
   const monkey = createMonkey(world, platform);

@@ -53,11 +53,11 @@ const FOREIGN = 'thing.ignored';
 
 function topologyOf(): Topology {
   const name = `things.${randomUUID().slice(0, 8)}`;
-  const key = (event: RecordedEvent): string => event.data.key;
+  const key = { name: 'key', of: (event: RecordedEvent): string => event.data.key };
   return {
     name: 'things',
     topics: [{ name, partitions: 4 }],
-    routes: new Map([TYPE, FOREIGN].map((type) => [type, { topic: name, key }])),
+    routes: new Map([TYPE, FOREIGN].map((type) => [type, [{ topic: name, key }]])),
   };
 }
 

@@ -12,7 +12,7 @@ import { catalogOf, prepareServices, runServices, serviceDefinitions, sourceOf }
 import { type Config, readConfig } from '#src/config.ts';
 import { createDatabase } from './postgres.ts';
 
-/** No card gateway is there: payments by card wait for it. */
+/** Where the settings name none, no card gateway is there: payments by card wait for it. */
 const NO_GATEWAY = 'http://127.0.0.1:9';
 
 export interface Response {
@@ -44,7 +44,7 @@ export async function startInjectedApi(settings: Partial<Config> = {}): Promise<
   const config = readConfig({}, { databaseUrl, services: ['payments', 'fraud', 'wallets'], ...settings });
   const log = createLog('silent');
   const database = await openDatabase(config, log, SERVICES_WITH_TABLES);
-  const inputs = await prepareServices(config, NO_GATEWAY, 'secret', log);
+  const inputs = await prepareServices(config, config.gatewayUrl ?? NO_GATEWAY, 'secret', log);
   const metrics = createMetrics();
   const definitions = serviceDefinitions(inputs);
   const backend = createPostgresBackend(config, database, sourceOf(definitions), log);

@@ -1,7 +1,14 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
-import type { Answer, Api } from './api.ts';
+import type { Answer } from './api.ts';
 import { until } from './until.ts';
+
+/** What is needed of an API: over the network, or within the process. */
+interface Caller {
+  get(path: string): Promise<Reply>;
+  post(path: string, body: object, headers?: Readonly<Record<string, string>>): Promise<Reply>;
+}
+type Reply = Pick<Answer, 'status' | 'text' | 'body'>;
 
 const WAIT = { prefer: 'wait=20' };
 
@@ -11,7 +18,12 @@ export function newUser(): string {
 }
 
 /** Opens a wallet for a new user. @param deposit in major units, as text; @returns the user's id */
-export async function walletWith(api: Api, deposit: string, currency = 'USD', overdraftLimit = '0'): Promise<string> {
+export async function walletWith(
+  api: Caller,
+  deposit: string,
+  currency = 'USD',
+  overdraftLimit = '0',
+): Promise<string> {
   const user_id = newUser();
   const opened = await api.post('/wallets', { user_id, currency, overdraft_limit: overdraftLimit });
   assert.equal(opened.status, 201, opened.text);
@@ -20,14 +32,14 @@ export async function walletWith(api: Api, deposit: string, currency = 'USD', ov
 }
 
 /** Moves money into or out of a wallet, which must succeed. */
-export async function move(api: Api, kind: 'credits' | 'debits', user: string, amount: string, reference: string) {
+export async function move(api: Caller, kind: 'credits' | 'debits', user: string, amount: string, reference: string) {
   const moved = await api.post(`/wallets/${user}/${kind}`, { amount, reason: 'test', reference });
   assert.equal(moved.status, 201, moved.text);
   return moved.body;
 }
 
 /** Makes a payment and waits for its end. @returns the payment in its final status */
-export async function pay(api: Api, fields: Readonly<Record<string, unknown>>) {
+export async function pay(api: Caller, fields: Readonly<Record<string, unknown>>) {
   const payment = { amount: '10.00', currency: 'USD', method: 'credit_card', customer_id: 'customer-1', ...fields };
   const created = await api.post('/payments', payment, WAIT);
   assert.equal(created.status, 201, created.text);
@@ -35,7 +47,7 @@ export async function pay(api: Api, fields: Readonly<Record<string, unknown>>) {
 }
 
 /** Waits until the payment has a final status. @returns the payment */
-export async function finalPayment(api: Api, id: string) {
+export async function finalPayment(api: Caller, id: string) {
   let payment: Answer['body'];
   await until(`payment ${id} is final`, async () => {
     payment = (await api.get(`/payments/${id}`)).body;
@@ -45,7 +57,7 @@ export async function finalPayment(api: Api, id: string) {
 }
 
 /** Asks for a refund and waits until it succeeded or failed. @returns the refund */
-export async function refund(api: Api, paymentId: string, fields: Readonly<Record<string, unknown>> = {}) {
+export async function refund(api: Caller, paymentId: string, fields: Readonly<Record<string, unknown>> = {}) {
   const path = `/payments/${paymentId}/refunds`;
   const asked = await api.post(path, { reason: 'test', ...fields });
   assert.equal(asked.status, 201, asked.text);
@@ -59,14 +71,14 @@ export async function refund(api: Api, paymentId: string, fields: Readonly<Recor
 }
 
 /** The balance in minor units. */
-export async function balanceOf(api: Api, user: string): Promise<number> {
+export async function balanceOf(api: Caller, user: string): Promise<number> {
   const { status, body, text } = await api.get(`/wallets/${user}/balance`);
   assert.equal(status, 200, text);
   return body.balance_minor;
 }
 
 /** Every currency of the ledger sums to zero. */
-export async function assertLedgerBalanced(api: Api): Promise<void> {
+export async function assertLedgerBalanced(api: Caller): Promise<void> {
   const { body } = await api.get('/api/v1/ledger/trial-balance');
   assert.equal(body.balanced, true, JSON.stringify(body));
 }

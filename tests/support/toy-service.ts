@@ -127,8 +127,8 @@ export function toyTopology(keyOf = (event: RecordedEvent): string => event.data
       { name: 'counters', partitions: 4 },
     ],
     routes: new Map([
-      [additionAsked.type, { topic: 'additions', key: keyOf }],
-      [added.type, { topic: 'counters', key: (event) => event.aggregateId }],
+      [additionAsked.type, [{ topic: 'additions', key: { name: 'counter_id', of: keyOf } }]],
+      [added.type, [{ topic: 'counters', key: { name: 'counter', of: (event) => event.aggregateId } }]],
     ]),
   };
 }

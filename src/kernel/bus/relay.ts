@@ -5,7 +5,7 @@ import type { Progress, Store, Writer } from '../event-store/store.ts';
 import type { Log } from '../observability/log.ts';
 import type { Consumer } from './consumer.ts';
 import { LANDINGS, type Landing, landingsOf } from './landings.ts';
-import { type Place, placeOf, type Topology } from './topology.ts';
+import { type Place, placesOf, type Topology } from './topology.ts';
 
 /** An event on its way out of the store. */
 export interface Departure {
@@ -85,10 +85,7 @@ export function createRelay(settings: RelaySettings, ports: Ports): Relay {
   };
 
   const carry = async (events: readonly RecordedEvent[], progress: Progress): Promise<void> => {
-    const departures = events.flatMap((event) => {
-      const place = placeOf(topology, event);
-      return place === undefined ? [] : [{ event, place }];
-    });
+    const departures = events.flatMap((event) => placesOf(topology, event).map((place) => ({ event, place })));
     const landed = await destination.send(departures);
     await save(progress, landingsFor(departures, landed, clock.now()));
     lastDelayMs = clock.now() - events[0]!.time;

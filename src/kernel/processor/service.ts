@@ -40,6 +40,6 @@ export interface ServiceDefinition {
   readonly inline: readonly Projection[];
   /** Read models that follow the log by themselves. */
   readonly projections: readonly RowProjection[];
-  /** Where messages go that this service cannot handle. */
+  /** Where messages go that this service cannot handle, unless the topology has one topic for all of them. */
   readonly dlqTopic: string;
 }

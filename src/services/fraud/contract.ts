@@ -2,6 +2,7 @@ import { Type } from '@sinclair/typebox';
 import { defineEvent } from '#kernel/core/event.ts';
 import { namedUuid } from '#kernel/core/ids.ts';
 import { oneOf, text, timestamp, traceId, uuid } from '#kernel/core/schemas.ts';
+import { PAYMENT_METHODS } from '#services/payments/contract.ts';
 
 /** The aggregate type of fraud's knowledge: one stream per customer. */
 export const FRAUD = 'fraud';
@@ -28,6 +29,8 @@ export const paymentChecked = defineEvent({
       }),
       rules: Type.Array(text('the name of a rule that fired'), { maxItems: 100 }),
       checked_at: timestamp('when'),
+      method: Type.Optional(oneOf(PAYMENT_METHODS, 'as the payment says; topologies go by it')),
+      customer_id: Type.Optional(text('who pays; topologies order by it')),
     },
     { additionalProperties: false },
   ),

@@ -2,6 +2,7 @@ import type { Decider } from '#kernel/core/decider.ts';
 import type { EventOf } from '#kernel/core/event.ts';
 import { accept } from '#kernel/core/result.ts';
 import { fromTimestamp, toTimestamp } from '#kernel/core/timestamp.ts';
+import type { PaymentMethod } from '#services/payments/contract.ts';
 import { FRAUD, type paymentChecked } from './contract.ts';
 
 /** The longest window over which payments are counted, seconds. */
@@ -38,7 +39,7 @@ export interface CheckPayment {
   readonly customerId: string;
   readonly amountMinor: number;
   readonly currency: string;
-  readonly method: string;
+  readonly method: PaymentMethod;
   readonly traceId: string;
 }
 
@@ -100,6 +101,8 @@ function check(
       score,
       rules: [...fired],
       checked_at: toTimestamp(now),
+      method: command.method,
+      customer_id: command.customerId,
     },
   };
 }

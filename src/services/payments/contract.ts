@@ -31,6 +31,7 @@ export type SagaState = (typeof SAGA_STATES)[number];
 /** The aggregate type of payments: one stream per payment, its id is the payment's. */
 export const PAYMENT = 'payment';
 
+const payer = Type.Optional(text('who pays; topologies order by it'));
 const paymentToken = Type.Optional(text('the card token, never a card number'));
 
 export const paymentCreated = defineEvent({
@@ -103,6 +104,7 @@ export const gatewayChargeRequested = defineEvent({
       ...amountFields,
       payment_token: paymentToken,
       idempotency_key: text('the key that the gateway knows the charge by'),
+      customer_id: payer,
       trace_id: traceId(),
       requested_at: timestamp('when it was asked for'),
       attempt: Type.Optional(Type.Integer({ minimum: 1, description: '1 when absent' })),
@@ -122,6 +124,7 @@ export const gatewayRefundRequested = defineEvent({
       ...amountFields,
       reason: Type.Optional(oneOf(['refund', 'compensation'], 'refund when absent')),
       idempotency_key: text('the key that the gateway knows the refund by'),
+      customer_id: payer,
       trace_id: traceId(),
       requested_at: timestamp('when it was asked for'),
       attempt: Type.Optional(Type.Integer({ minimum: 1, description: '1 when absent' })),
@@ -167,7 +170,11 @@ const refund = {
   ...amountFields,
   reason: text('why', 1000),
   trace_id: traceId(),
+  customer_id: payer,
 };
+
+/** Settled refunds name the method since topologies go by it; the event that asked always did. */
+const settledRefund = { ...refund, method: Type.Optional(oneOf(PAYMENT_METHODS)) };
 
 export const refundRequested = defineEvent({
   type: 'payments.refund.requested',
@@ -185,7 +192,7 @@ export const paymentRefunded = defineEvent({
   description: 'The money of one refund was given back.',
   schema: Type.Object(
     {
-      ...refund,
+      ...settledRefund,
       status: oneOf(['PARTIALLY_REFUNDED', 'REFUNDED'], 'of the payment, after this refund'),
       refunded_minor: count('all refunds of the payment so far, in minor units'),
       completed_at: timestamp('when'),
@@ -199,7 +206,7 @@ export const refundFailed = defineEvent({
   version: 1,
   description: 'A refund could not be made; its amount can be refunded again.',
   schema: Type.Object(
-    { ...refund, error: text('a stable code'), completed_at: timestamp('when') },
+    { ...settledRefund, error: text('a stable code'), completed_at: timestamp('when') },
     { additionalProperties: false },
   ),
 });

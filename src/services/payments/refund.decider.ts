@@ -134,15 +134,15 @@ export function giveBack(payment: Payment, what: GiveBack, now: number): Payment
     attempt: what.attempt,
   };
   if (payment.method !== 'wallet') {
-    return { type: 'gateway.refund.requested', data: { ...request, idempotency_key: `refund-${what.refundId}` } };
+    const idempotency_key = `refund-${what.refundId}`;
+    return { type: 'gateway.refund.requested', data: { ...request, idempotency_key, customer_id: payment.customerId } };
   }
   const first_requested_at = toTimestamp(what.firstRequestedAt);
   return { type: 'wallet.credit.requested', data: { ...request, user_id: payment.customerId, first_requested_at } };
 }
 
 function promised(payment: Payment, refundId: string, amountMinor: number, reason: string, now: number): PaymentEvent {
-  const { method } = payment;
-  const data = { ...refundData(payment, refundId, amountMinor, reason), method, requested_at: toTimestamp(now) };
+  const data = { ...refundData(payment, refundId, amountMinor, reason), requested_at: toTimestamp(now) };
   return { type: 'payments.refund.requested', data };
 }
 
@@ -173,6 +173,8 @@ function refundData(payment: Payment, refundId: string, amountMinor: number, rea
     currency: payment.currency,
     reason,
     trace_id: payment.traceId,
+    method: payment.method,
+    customer_id: payment.customerId,
   };
 }
 

@@ -188,6 +188,7 @@ function askForCharge(payment: Payment, attempt: number, now: number): PaymentEv
     ...money(payment),
     ...(payment.paymentToken !== null && { payment_token: payment.paymentToken }),
     idempotency_key: `charge-${payment.id}`,
+    customer_id: payment.customerId,
     trace_id: payment.traceId,
     requested_at: toTimestamp(now),
     ...(attempt > 1 && { attempt }),
