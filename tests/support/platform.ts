@@ -9,9 +9,30 @@ import { connectionOptions } from '#kernel/postgres/driver.ts';
 import type { Sql } from '#kernel/postgres/sql.ts';
 import { type Api, apiAt } from './api.ts';
 import { temporaryDataFolder } from './data-folder.ts';
+import { startKafkaForFile } from './kafka.ts';
 
 const PROGRAM = join(import.meta.dirname, '../../src/cli/main.ts');
 const START_LIMIT_MS = 60_000;
+
+/** How the servers of a test are made up; the same tests are run on all of them. */
+export const SHAPES = ['one process', 'processes', 'kafka'] as const;
+export type Shape = (typeof SHAPES)[number];
+
+/** The shape that this run of the tests is for. */
+export function shapeOfTests(): Shape {
+  const named = process.env.CAUDAL_TEST_SHAPE ?? 'one process';
+  const shape = SHAPES.find((candidate) => candidate === named);
+  if (shape === undefined) throw new Error(`CAUDAL_TEST_SHAPE=${named}: known are ${SHAPES.join(', ')}`);
+  return shape;
+}
+
+/** Kafka is to notice a process that has gone as soon as its brokers allow. */
+const KAFKA_IN_TESTS = {
+  KAFKA_REPLICATION: '1',
+  KAFKA_SESSION_TIMEOUT_MS: '6000',
+  KAFKA_HEARTBEAT_MS: '1000',
+  KAFKA_FETCH_WAIT_MS: '100',
+};
 
 /** Environment variables of a server. */
 export type Settings = Readonly<Record<string, string>>;
@@ -60,7 +81,7 @@ export interface Platform {
 export async function startPlatform(settings: Settings = {}): Promise<Platform> {
   const dataDir = await temporaryDataFolder();
   // Two requests at once are load enough for batches to be decided ahead.
-  const env = {
+  const env: Record<string, string> = {
     PATH: process.env.PATH ?? '',
     CAUDAL_DATA: dataDir,
     PORT: '0',
@@ -68,13 +89,20 @@ export async function startPlatform(settings: Settings = {}): Promise<Platform> 
     BATCH_AHEAD_MIN: '1',
     ...settings,
   };
+  const shape = shapeOfTests();
   const servers: Server[] = [];
+  const ends: (() => Promise<void>)[] = [() => rm(dataDir, { recursive: true })];
   after(async () => {
     for (const server of [...servers]) await stop(server);
-    await rm(dataDir, { recursive: true });
+    for (const end of ends.reverse()) await end();
   });
+  if (shape === 'kafka') {
+    const kafka = await startKafkaForFile();
+    ends.push(kafka.stop);
+    Object.assign(env, { KAFKA_BROKERS: kafka.bootstrap.join(','), ...KAFKA_IN_TESTS });
+  }
   const startServer = async (): Promise<Server> => {
-    const server = await startProcess(env);
+    const server = shape === 'one process' ? await startProcess(env) : await startCell(env);
     servers.push(server);
     return server;
   };
@@ -105,6 +133,28 @@ export async function startPlatform(settings: Settings = {}): Promise<Platform> 
       return () => client.end();
     },
     caudal: (...args) => runProgram(args, { ...env, CAUDAL_URL: api.url }),
+  };
+}
+
+/** Each service in a process of its own, and one that serves all of the API. */
+const CELL = ['gateway', 'payments', 'fraud', 'wallets', 'metrics', 'api'] as const;
+
+/** A server in several processes: what it answers is what the one with the API does; its metrics are those of all. */
+async function startCell(env: Settings): Promise<Server> {
+  const processes = await Promise.all(CELL.map((role) => startProcess({ ...env, CAUDAL_SERVICES: role })));
+  const api = processes.at(-1)!;
+  const log: readonly LogLine[] = api.log;
+  return {
+    ...api,
+    log,
+    get: async (path) => {
+      const answers = path === '/metrics' ? await Promise.all(processes.map((one) => one.get(path))) : [];
+      const answer = await api.get(path);
+      return answers.length === 0 ? answer : { ...answer, text: answers.map(({ text }) => text).join('\n') };
+    },
+    end: async () => {
+      for (const one of processes.toReversed()) await one.end();
+    },
   };
 }
 
