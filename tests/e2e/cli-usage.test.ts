@@ -19,6 +19,7 @@ const VERBS = [
   'verify',
   'simulate',
   'bench',
+  'kafka',
   'config',
 ];
 const SUBCOMMANDS = [
@@ -47,6 +48,11 @@ const SUBCOMMANDS = [
   'bench recovery',
   'bench growth',
   'bench peers',
+  'kafka start',
+  'kafka stop',
+  'kafka status',
+  'kafka tool',
+  'kafka install',
   'start',
   'verify',
   'config',
