@@ -98,15 +98,15 @@ async function startMissing(options: KafkaOptions, installation: Installation): 
   // A start that was killed may have left brokers that are not ready yet.
   const running = cluster.brokers.filter(({ id }) => pids.has(id));
   const launch = (broker: BrokerPlace) => launchIn(options, installation, cluster, broker);
-  const launched = await Promise.all(missing.map(launch));
   try {
+    const launched = await Promise.all(missing.map(launch));
     const waits = running.map(({ id, port }) => runningBrokerReady({ id, port, folder: brokerFolder(dataDir, id) }));
     await Promise.all([...waits, ...launched.map((broker) => broker.ready())]);
+    for (const [i, { pid }] of launched.entries()) pids.set(missing[i]!.id, pid);
   } catch (error) {
     for (const { id } of missing) await killBroker(id, brokerFolder(dataDir, id));
     throw error;
   }
-  for (const [i, { pid }] of launched.entries()) pids.set(missing[i]!.id, pid);
   const started = missing.map(({ id }) => id);
   return handleOf(options, cluster, pids, started, launch);
 }
