@@ -2,7 +2,7 @@ import { randomInt } from 'node:crypto';
 import { createServer } from 'node:net';
 
 /** Each broker takes two ports, its own and the next one, for the controller in it. */
-export const PORTS_PER_BROKER = 2;
+const PORTS_PER_BROKER = 2;
 const DEFAULT_PORT = 9092;
 const LAST_PORT = 65_535;
 /**
