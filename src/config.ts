@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { resolve } from 'node:path';
+import { homedir } from 'node:os';
+import { join, resolve } from 'node:path';
 
 /** The services that a process can run. */
 export const SERVICE_NAMES = ['payments', 'fraud', 'wallets', 'gateway', 'metrics'] as const;
@@ -57,6 +58,12 @@ export const SETTINGS = {
   port: integer('PORT', 8080, 'port of the API and console', 0, 65_535),
   host: text('HOST', '127.0.0.1', 'address the API binds to'),
   dataDir: text('CAUDAL_DATA', '.caudal', 'folder of the embedded PostgreSQL and of what this machine keeps'),
+  cacheDir: text(
+    'CAUDAL_CACHE',
+    '',
+    'folder of what is downloaded once for all data folders; $XDG_CACHE_HOME/caudal or ~/.cache/caudal when not set',
+  ),
+  kafkaHeap: text('CAUDAL_KAFKA_HEAP', '512m', 'memory of each broker that "caudal kafka start" starts, as 512m or 2g'),
   databaseUrl: optional('DATABASE_URL', 'PostgreSQL to use instead of the embedded one', true),
   services: {
     env: 'CAUDAL_SERVICES',
@@ -238,7 +245,11 @@ export class ConfigError extends Error {
 export function readConfig(env: Readonly<Record<string, string | undefined>>, overrides: Partial<Config> = {}): Config {
   const entries = Object.entries(SETTINGS).map(([name, setting]) => [name, parse(setting, env[setting.env])]);
   const config = { ...Object.fromEntries(entries), instance: randomUUID().slice(0, 8), ...overrides } as Config;
-  return { ...config, dataDir: resolve(config.dataDir) };
+  return { ...config, dataDir: resolve(config.dataDir), cacheDir: resolve(config.cacheDir || defaultCache(env)) };
+}
+
+function defaultCache(env: Readonly<Record<string, string | undefined>>): string {
+  return join(env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'caudal');
 }
 
 function parse(setting: Setting, given: string | undefined): unknown {

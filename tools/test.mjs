@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { parseArgs } from 'node:util';
 import { ensureInstalled, nodeProgram, root } from './setup.mjs';
+import { ensureTestServers } from './test-servers.mjs';
 
 const TEST_FOLDERS = ['bench', 'simulator', 'src', 'tests'];
 const CONCURRENT_FILES = 2;
@@ -23,9 +24,11 @@ const CHECKS = {
 async function main() {
   const { values } = parseArgs({ options: { only: { type: 'string' } } });
   await ensureInstalled();
+  const files = testFiles(values.only);
+  await ensureTestServers(files);
   const total = { passed: 0, failed: 0 };
   if (values.only === undefined) await runChecks(total);
-  await runTests(testFiles(values.only), total);
+  await runTests(files, total);
   console.log(`${total.passed} passed, ${total.failed} failed`);
   if (total.failed > 0 || total.passed === 0) process.exitCode = 1;
 }

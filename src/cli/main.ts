@@ -29,6 +29,7 @@ const VERBS: Readonly<Record<string, Verb>> = {
     load: () => import('./commands/simulate.ts'),
   },
   bench: { summary: 'measure how fast it is on this machine', load: () => import('./commands/bench.ts') },
+  kafka: { summary: 'a Kafka of your own on this machine, to try with', load: () => import('./commands/kafka.ts') },
   config: { summary: 'every setting, its value and its meaning', load: () => import('./commands/config.ts') },
 };
 
@@ -46,7 +47,9 @@ async function createProgram(verb: string | undefined): Promise<Command> {
   const program = new Command('caudal')
     .description('Event-sourced platform that takes and moves money.')
     .version(version)
-    .addHelpText('after', MORE_HELP);
+    .addHelpText('after', MORE_HELP)
+    // What follows a verb is the verb's: "kafka tool topics --version" asks for the version of that tool.
+    .enablePositionalOptions();
   for (const [name, { summary, load }] of Object.entries(VERBS)) {
     const command = name === verb ? (await load()).createCommand() : new Command(name);
     program.addCommand(command.description(summary));

@@ -20,6 +20,7 @@ const VERBS = [
   'verify',
   'simulate',
   'bench',
+  'kafka',
   'config',
 ];
 const SUBCOMMANDS = [
@@ -49,6 +50,11 @@ const SUBCOMMANDS = [
   'bench recovery',
   'bench growth',
   'bench peers',
+  'kafka start',
+  'kafka stop',
+  'kafka status',
+  'kafka tool',
+  'kafka install',
   'start',
   'verify',
   'config',

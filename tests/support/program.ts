@@ -4,7 +4,8 @@ import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 
-const PROGRAM = join(import.meta.dirname, '../../src/cli/main.ts');
+/** The command line. */
+export const PROGRAM = join(import.meta.dirname, '../../src/cli/main.ts');
 
 /** What a run of the command line printed, and its exit code. */
 export interface Run {

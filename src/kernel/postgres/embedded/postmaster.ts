@@ -61,7 +61,7 @@ async function servesFolder(command: string, dataDir: string): Promise<boolean> 
 }
 
 /** The arguments of a process, each followed by a zero byte; undefined when it has none, as one that is ending. */
-async function commandLineOf(pid: number): Promise<string | undefined> {
+export async function commandLineOf(pid: number): Promise<string | undefined> {
   if (process.platform === 'linux') {
     const command = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
     return command === '' ? undefined : command;
