@@ -20,6 +20,8 @@ import type { Config, ServiceName } from '#src/config.ts';
 import { createJob, type Job } from './jobs.ts';
 import type { Kernel } from './kernel.ts';
 
+/** Of a process that checks nothing: the rules are for those that do. */
+const NO_RULES: WatchedRules = { current: () => ({ threshold: 0, rules: [] }), stop: () => undefined };
 /** The services that the API has requests for. */
 const TAKE_REQUESTS: readonly ServiceName[] = ['payments', 'wallets', 'gateway'];
 const RULES_LOOK_MS = 1000;
@@ -68,7 +70,9 @@ export async function prepareServices(
     error: (message: string) => log.error({ service: 'fraud' }, message),
   };
   return {
-    rules: await watchRules(resolve(PROJECT, config.fraudRulesFile), RULES_LOOK_MS, rulesLog),
+    rules: config.services.includes('fraud')
+      ? await watchRules(resolve(PROJECT, config.fraudRulesFile), RULES_LOOK_MS, rulesLog)
+      : NO_RULES,
     gatewaySettings: {
       ...DEFAULT_GATEWAY_SETTINGS,
       callTimeoutMs: config.gatewayDeadlineMs,

@@ -16,7 +16,7 @@ import { createLog, type LogLevel } from '#kernel/observability/log.ts';
 import { append, newStream, openWriter, pending } from './appending.ts';
 import { type Backend, openMemory, openPostgres } from './backends.ts';
 import { onEnd } from './cleanup.ts';
-import { kafkaOfTests } from './kafka.ts';
+import { sharedKafka } from './kafka.ts';
 
 const LOG = createLog((process.env.TEST_LOG as LogLevel | undefined) ?? 'silent');
 const LEASE_MS = 10_000;
@@ -162,7 +162,7 @@ async function openLogBus(t: TestContext, backend: Backend): Promise<BusUnderTes
 /** PostgreSQL for the store and the positions, and a relay to a real Kafka. */
 async function openKafkaBus(t: TestContext): Promise<BusUnderTest> {
   const backend = await openPostgres(t);
-  const { bootstrap } = await kafkaOfTests();
+  const { bootstrap } = await sharedKafka();
   const topology = topologyOf();
   const connection: KafkaConnection = { brokers: bootstrap, clientId: `test-${randomUUID().slice(0, 8)}` };
   const makeTopics = () => ensureTopics(connection, topology.topics, { replication: 1, retentionMs: 3_600_000 }, LOG);

@@ -9,7 +9,7 @@ import { connectionOptions } from '#kernel/postgres/driver.ts';
 import type { Sql } from '#kernel/postgres/sql.ts';
 import { type Api, apiAt } from './api.ts';
 import { temporaryDataFolder } from './data-folder.ts';
-import { startKafkaForFile } from './kafka.ts';
+import { startIn } from './kafka.ts';
 
 const PROGRAM = join(import.meta.dirname, '../../src/cli/main.ts');
 const START_LIMIT_MS = 60_000;
@@ -97,8 +97,12 @@ export async function startPlatform(settings: Settings = {}): Promise<Platform> 
     for (const end of ends.reverse()) await end();
   });
   if (shape === 'kafka') {
-    const kafka = await startKafkaForFile();
-    ends.push(kafka.stop);
+    const folder = await temporaryDataFolder();
+    const kafka = await startIn(folder);
+    ends.push(async () => {
+      for (const { id } of kafka.brokers) await kafka.killBroker(id);
+      await rm(folder, { recursive: true });
+    });
     Object.assign(env, { KAFKA_BROKERS: kafka.bootstrap.join(','), ...KAFKA_IN_TESTS });
   }
   const startServer = async (): Promise<Server> => {
@@ -141,21 +145,46 @@ const CELL = ['gateway', 'payments', 'fraud', 'wallets', 'metrics', 'api'] as co
 
 /** A server in several processes: what it answers is what the one with the API does; its metrics are those of all. */
 async function startCell(env: Settings): Promise<Server> {
-  const processes = await Promise.all(CELL.map((role) => startProcess({ ...env, CAUDAL_SERVICES: role })));
+  const processes = await startAll(CELL.map((role) => ({ ...env, CAUDAL_SERVICES: role, DATABASE_POOL_SIZE: '4' })));
   const api = processes.at(-1)!;
-  const log: readonly LogLine[] = api.log;
   return {
     ...api,
-    log,
+    get log() {
+      return processes.flatMap((one) => one.log);
+    },
     get: async (path) => {
-      const answers = path === '/metrics' ? await Promise.all(processes.map((one) => one.get(path))) : [];
       const answer = await api.get(path);
-      return answers.length === 0 ? answer : { ...answer, text: answers.map(({ text }) => text).join('\n') };
+      if (path !== '/metrics' && path !== '/health') return answer;
+      const others = await Promise.all(processes.slice(0, -1).map((one) => one.get(path)));
+      const all = [answer, ...others];
+      if (path === '/metrics') return { ...answer, text: sumOf(all.map(({ text }) => text)) };
+      const worst =
+        all.find(({ status }) => status !== 200) ?? all.find(({ body }) => body.status !== 'healthy') ?? answer;
+      return { ...worst, body: { ...worst.body, checks: Object.assign({}, ...all.map(({ body }) => body.checks)) } };
     },
     end: async () => {
       for (const one of processes.toReversed()) await one.end();
     },
   };
+}
+
+/** Metrics of several processes as those of one: what has the same name and labels is added up. */
+function sumOf(texts: readonly string[]): string {
+  const sums = new Map<string, number>();
+  for (const [, series, value] of texts.join('\n').matchAll(/^(\w.*) (\S+)$/gm))
+    sums.set(series!, (sums.get(series!) ?? 0) + Number(value));
+  const comments = texts.join('\n').match(/^# .*$/gm) ?? [];
+  return [...new Set(comments), ...[...sums].map(([series, value]) => `${series} ${value}`)].join('\n');
+}
+
+/** Starts processes side by side; when one does not start, the others end too. */
+async function startAll(environments: readonly Settings[]): Promise<readonly Server[]> {
+  const started = await Promise.allSettled(environments.map(startProcess));
+  const failed = started.find((result) => result.status === 'rejected');
+  const servers = started.filter((result) => result.status === 'fulfilled').map(({ value }) => value);
+  if (failed === undefined) return servers;
+  for (const server of servers) await server.end().catch(() => undefined);
+  throw failed.reason;
 }
 
 async function startProcess(env: Settings): Promise<Server> {

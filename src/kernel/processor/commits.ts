@@ -47,6 +47,8 @@ export interface CommitPorts extends BatchPorts {
 export interface Commits {
   open(): Promise<void>;
   readonly writer: Writer;
+  /** Also after an `open` that failed. */
+  close(): Promise<void>;
   /** False while other processes write, and until the states that may be behind since then are forgotten. */
   isAlone(): boolean;
   /** To be called before a state in memory is relied on. */
@@ -159,6 +161,10 @@ export function createCommits(ports: CommitPorts): Commits {
     },
     get writer() {
       return writer;
+    },
+    close: async () => {
+      // One whose start failed has none.
+      await (writer as Writer | undefined)?.close();
     },
     isAlone: () => tail.alone && !shared,
     forgetWhatOthersChange,

@@ -375,7 +375,7 @@ export function createProcessor(
           'could not leave the consumer group; another process takes over after the lease',
         );
       }
-      await commits.writer.close();
+      await commits.close();
     },
     status: () => ({
       queuedRequests: queue.length,

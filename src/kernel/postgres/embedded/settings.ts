@@ -22,7 +22,7 @@ function settings(choices: ServerChoices): Record<string, string> {
     port: String(choices.port),
     // The path of a socket is limited to about 100 characters, which a data folder easily exceeds.
     unix_socket_directories: '',
-    max_connections: '100',
+    max_connections: '300',
     timezone: 'UTC',
 
     fsync: 'on',
