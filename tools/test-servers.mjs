@@ -9,9 +9,9 @@ import { nodeProgram, root } from './setup.mjs';
 const OLDEST_JAVA = 17;
 const PACKAGES = ['openjdk-17-jre-headless', 'maven'];
 
-/** Makes sure that what these test files need is installed. Throws an error whose message is for the user. */
-export async function ensureTestServers(files) {
-  if (!files.some((file) => /kafka/i.test(readFileSync(join(root, file), 'utf8')))) return;
+/** Makes sure that what these test files need is installed; a file that needs Kafka says so. Throws an error whose message is for the user. */
+export async function ensureTestServers(files, needsKafka) {
+  if (!needsKafka && !files.some((file) => /kafka/i.test(readFileSync(join(root, file), 'utf8')))) return;
   const missing = await missingPrograms();
   if (missing.length > 0) await installPackages(missing.join(' and '));
   const code = await run(nodeProgram(), ['src/cli/main.ts', 'kafka', 'install']);

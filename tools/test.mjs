@@ -1,6 +1,7 @@
 // npm test: types, linter, architecture rules, then every test of the project. Plain JavaScript, since it also installs.
 //   npm test                                      everything
 //   npm test -- --only tests/integration/x.test.ts   the test files whose path contains this, without the checks
+// The acceptance tests are run once for each shape of the platform; CAUDAL_TEST_SHAPE=kafka npm test -- --only … for one of them.
 import { spawn } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -15,6 +16,12 @@ const TEST_LIMIT_MS = 5 * 60_000;
 const RUN_LIMIT_MS = 30 * 60_000;
 const KILL_AFTER_MS = 5_000;
 
+/** What must hold whatever the platform is made up of, and what it is made up of; see tests/support/platform.ts. */
+const ACCEPTANCE = join('tests', 'e2e', 'acceptance');
+const SHAPES = ['one process', 'processes', 'kafka'];
+/** Tests of several processes wait for them more than they compute. */
+const CONCURRENT_PLATFORMS = 4;
+
 const CHECKS = {
   types: ['node_modules/typescript/bin/tsc', '--noEmit'],
   linter: ['node_modules/@biomejs/biome/bin/biome', 'check', '--error-on-warnings', '.'],
@@ -24,11 +31,27 @@ const CHECKS = {
 async function main() {
   const { values } = parseArgs({ options: { only: { type: 'string' } } });
   await ensureInstalled();
-  const files = testFiles(values.only);
-  await ensureTestServers(files);
+  const compiled = mkdtempSync(join(tmpdir(), 'caudal-compiled-'));
+  process.env.NODE_COMPILE_CACHE = compiled;
+  try {
+    await runAll(values.only);
+  } finally {
+    rmSync(compiled, { recursive: true, force: true });
+  }
+}
+
+async function runAll(only) {
+  const files = testFiles(only);
+  const acceptance = files.filter((file) => file.startsWith(ACCEPTANCE));
+  const shapes = SHAPES.filter((shape) => shape === (process.env.CAUDAL_TEST_SHAPE ?? shape));
+  await ensureTestServers(files, acceptance.length > 0 && shapes.includes('kafka'));
   const total = { passed: 0, failed: 0 };
-  if (values.only === undefined) await runChecks(total);
-  await runTests(files, total);
+  if (only === undefined) await runChecks(total);
+  await runTests(shapes.includes('one process') ? files : files.filter((file) => !acceptance.includes(file)), total);
+  for (const shape of shapes.filter((other) => other !== 'one process')) {
+    if (acceptance.length > 0) console.log(`\nThe acceptance tests on the shape "${shape}":`);
+    await runTests(acceptance, total, { CAUDAL_TEST_SHAPE: shape }, CONCURRENT_PLATFORMS);
+  }
   console.log(`${total.passed} passed, ${total.failed} failed`);
   if (total.failed > 0 || total.passed === 0) process.exitCode = 1;
 }
@@ -50,7 +73,7 @@ function testFiles(only = '') {
   return files.filter((path) => path.includes(wanted)).sort();
 }
 
-async function runTests(files, total) {
+async function runTests(files, total, settings = {}, concurrency = CONCURRENT_FILES) {
   if (files.length === 0) return;
   const folder = mkdtempSync(join(tmpdir(), 'caudal-results-'));
   const results = join(folder, 'counts.json');
@@ -59,8 +82,9 @@ async function runTests(files, total) {
       ['./tools/report-progress.mjs', 'stdout'],
       ['./tools/report-counts.mjs', results],
     ].flatMap(([reporter, to]) => [`--test-reporter=${reporter}`, `--test-reporter-destination=${to}`]);
-    const limits = [`--test-concurrency=${CONCURRENT_FILES}`, `--test-timeout=${TEST_LIMIT_MS}`];
-    const code = await runNode(['--test', '--import=./tools/exit-check.mjs', ...limits, ...reporters, ...files]);
+    const limits = [`--test-concurrency=${concurrency}`, `--test-timeout=${TEST_LIMIT_MS}`];
+    const args = ['--test', '--import=./tools/exit-check.mjs', ...limits, ...reporters, ...files];
+    const code = await runNode(args, settings);
     addCounts(total, results, code);
   } finally {
     rmSync(folder, { recursive: true });
@@ -78,9 +102,9 @@ function addCounts(total, results, code) {
 }
 
 /** Runs Node with these arguments in the project, in a process group of its own that ends with this process. */
-function runNode(args) {
+function runNode(args, settings = {}) {
   return new Promise((resolve, reject) => {
-    const env = { ...process.env, CAUDAL_TEST_CALLER: String(process.pid) };
+    const env = { ...process.env, ...settings, CAUDAL_TEST_CALLER: String(process.pid) };
     const stdio = ['ignore', 'inherit', 'inherit'];
     const child = spawn(nodeProgram(), args, { cwd: root, env, detached: true, stdio });
     const abort = () => {
