@@ -20,7 +20,7 @@ const KILL_AFTER_MS = 5_000;
 const ACCEPTANCE = join('tests', 'e2e', 'acceptance');
 const SHAPES = ['one process', 'processes', 'kafka'];
 /** Tests of several processes wait for them more than they compute. */
-const CONCURRENT_PLATFORMS = 4;
+const CONCURRENT_PLATFORMS = 3;
 
 const CHECKS = {
   types: ['node_modules/typescript/bin/tsc', '--noEmit'],
