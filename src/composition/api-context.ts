@@ -66,7 +66,7 @@ export function apiContext(parts: Parts): ApiContext {
   };
 }
 
-function healthChecks({ database, services }: Parts): readonly HealthCheck[] {
+function healthChecks({ database, kernel, services }: Parts): readonly HealthCheck[] {
   const store: HealthCheck = {
     name: 'database',
     critical: true,
@@ -82,9 +82,11 @@ function healthChecks({ database, services }: Parts): readonly HealthCheck[] {
       const waiting = [...services.processors, ...services.requestsOnly]
         .filter(([, processor]) => !processor.status().available)
         .map(([name]) => name);
-      return waiting.length === 0
+      if (waiting.length > 0) return { status: 'unhealthy', detail: `waiting for the store: ${waiting.join(', ')}` };
+      const trouble = kernel.relay?.trouble;
+      return trouble === undefined
         ? { status: 'healthy' }
-        : { status: 'unhealthy', detail: `waiting for the store: ${waiting.join(', ')}` };
+        : { status: 'degraded', detail: `events wait in the log: ${trouble}` };
     },
   };
   const gateway: HealthCheck = {

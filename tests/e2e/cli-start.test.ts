@@ -58,7 +58,7 @@ describe('start', () => {
       new RegExp(`^API +http://127\\.0\\.0\\.1:${port}/api/v1$`, 'm'),
       new RegExp(`^documentation +http://127\\.0\\.0\\.1:${port}/docs$`, 'm'),
       /^card gateway +http:\/\/127\.0\.0\.1:\d+ +\(simulator\)$/m,
-      /^services +payments, fraud, wallets, gateway, metrics$/m,
+      /^services +payments, fraud, wallets, gateway, metrics, api$/m,
     ]) {
       assert.match(printed, line);
     }

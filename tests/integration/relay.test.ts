@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { type TestContext, test } from 'node:test';
 import { createConsumer } from '#kernel/bus/consumer.ts';
 import { findInKafka, findInLog } from '#kernel/bus/postgres/landings.ts';
-import { createRelay, type Departure, type Destination } from '#kernel/bus/relay.ts';
+import { type Arrival, createRelay, type Departure, type Destination } from '#kernel/bus/relay.ts';
 import { createTail } from '#kernel/bus/tail.ts';
 import { placeOf, type Topology } from '#kernel/bus/topology.ts';
 import { systemClock } from '#kernel/core/clock.ts';
@@ -33,16 +33,19 @@ class Partitions {
   readonly destination: Destination = {
     send: async (departures) => {
       const before = this.fault();
-      const landed = new Map<string, number>();
+      const arrivals = new Map<string, Arrival & { readonly events: RecordedEvent[] }>();
       for (const departure of departures.slice(0, before)) {
         const name = `${departure.place.topic}/${departure.place.partition}`;
         const partition = this.written.get(name) ?? [];
         this.written.set(name, partition);
-        if (!landed.has(name)) landed.set(name, partition.length);
+        const { event, place } = departure;
+        const arrival = arrivals.get(name) ?? { ...place, offset: partition.length, events: [] };
+        arrivals.set(name, arrival);
+        arrival.events.push(event);
         partition.push(departure);
       }
       if (before !== undefined) throw new UnavailableError('the brokers have gone');
-      return landed;
+      return [...arrivals.values()];
     },
     close: async () => undefined,
   };

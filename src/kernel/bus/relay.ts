@@ -13,14 +13,21 @@ export interface Departure {
   readonly place: Place;
 }
 
+/** Events that were written together to one partition: the first at `offset`, the others behind it one by one. */
+export interface Arrival {
+  readonly topic: string;
+  readonly partition: number;
+  readonly offset: number;
+  readonly events: readonly RecordedEvent[];
+}
+
 /** Where events go: Kafka, or a list in a test. */
 export interface Destination {
   /**
-   * Writes events, in order for each partition, one after another. Called again only when it has ended.
-   * @returns by `topic/partition`, the offset of the first; the others follow one by one
+   * Writes events, in order for each partition. Called again only when it has ended.
    * @throws UnavailableError it is not known which of them were written
    */
-  send(departures: readonly Departure[]): Promise<ReadonlyMap<string, number>>;
+  send(departures: readonly Departure[]): Promise<readonly Arrival[]>;
   close(): Promise<void>;
 }
 
@@ -39,6 +46,8 @@ export interface Relay {
   lag(): Promise<number>;
   /** Milliseconds between an event and its arrival in Kafka, of the last batch: the oldest event's. */
   readonly lastDelayMs: number;
+  /** Why events cannot leave; undefined while they can, or another process sees to it. */
+  readonly trouble: string | undefined;
 }
 
 interface Ports {
@@ -62,8 +71,8 @@ export function createRelay(settings: RelaySettings, ports: Ports): Relay {
   const { store, consumer, destination, topology, clock, log } = ports;
   let writer: Writer;
   let stopping = false;
-  /** True while events cannot leave: it is said once. */
-  let troubled = false;
+  /** Why events cannot leave: it is said once. */
+  let trouble: string | undefined;
   let lastDelayMs = 0;
   let wake: () => void = () => undefined;
   let finished: Promise<void> = Promise.resolve();
@@ -86,11 +95,15 @@ export function createRelay(settings: RelaySettings, ports: Ports): Relay {
 
   const carry = async (events: readonly RecordedEvent[], progress: Progress): Promise<void> => {
     const departures = events.flatMap((event) => placesOf(topology, event).map((place) => ({ event, place })));
-    const landed = await destination.send(departures);
-    await save(progress, landingsFor(departures, landed, clock.now()));
+    const arrivals = await destination.send(departures);
+    const now = clock.now();
+    await save(
+      progress,
+      arrivals.flatMap((arrival) => landingsOf(arrival, arrival.offset, arrival.events, now)),
+    );
     lastDelayMs = clock.now() - events[0]!.time;
-    if (troubled) log.info({ topology: topology.name }, 'events leave for Kafka again');
-    troubled = false;
+    if (trouble !== undefined) log.info({ topology: topology.name }, 'events leave for Kafka again');
+    trouble = undefined;
   };
 
   const save = async (progress: Progress, landings: readonly Landing[]): Promise<void> => {
@@ -105,8 +118,8 @@ export function createRelay(settings: RelaySettings, ports: Ports): Relay {
   const recover = async (cause: unknown): Promise<void> => {
     const error = toError(cause);
     if (!passesByWaiting(error)) log.error({ error }, 'the relay cannot go on; trying again');
-    else if (!troubled) log.warn({ error }, 'events wait in the log until they can leave for Kafka');
-    troubled = true;
+    else if (trouble === undefined) log.warn({ error }, 'events wait in the log until they can leave for Kafka');
+    trouble = error.message;
     await pause(clock, RETRY_MS);
     await restart(cause instanceof MembershipLostError);
   };
@@ -141,6 +154,9 @@ export function createRelay(settings: RelaySettings, ports: Ports): Relay {
     get lastDelayMs() {
       return lastDelayMs;
     },
+    get trouble() {
+      return trouble;
+    },
     start: async () => {
       writer = await store.openWriter(NAME);
       consumer.onReady(() => wake());
@@ -165,30 +181,6 @@ export function createRelay(settings: RelaySettings, ports: Ports): Relay {
     },
     lag: () => consumer.lag(),
   };
-}
-
-function landingsFor(
-  departures: readonly Departure[],
-  landed: ReadonlyMap<string, number>,
-  now: number,
-): readonly Landing[] {
-  const byPartition = new Map<string, Departure[]>();
-  for (const departure of departures) {
-    const name = `${departure.place.topic}/${departure.place.partition}`;
-    const group = byPartition.get(name);
-    if (group === undefined) byPartition.set(name, [departure]);
-    else group.push(departure);
-  }
-  return [...byPartition].flatMap(([name, group]) => {
-    const offset = landed.get(name);
-    if (offset === undefined) throw new Error(`Kafka did not say where the events for ${name} landed`);
-    return landingsOf(
-      group[0]!.place,
-      offset,
-      group.map(({ event }) => event),
-      now,
-    );
-  });
 }
 
 function passesByWaiting(error: Error): boolean {

@@ -64,7 +64,7 @@ export function createMembership(
       log.debug({ group: groupId, error }, 'a heartbeat failed');
       onChange();
     });
-    opened.on('error', (error: Error) => void rejoin(error));
+    opened.on('error', (error: Error) => void rejoin(opened, error));
     return opened;
   };
 
@@ -84,12 +84,12 @@ export function createMembership(
   };
 
   /** The client has given up: whatever it was, a new one begins anew. */
-  const rejoin = async (cause: Error): Promise<void> => {
-    if (stopped || !joined) return;
+  const rejoin = async (lost: Consumer, cause: Error): Promise<void> => {
+    if (stopped || !joined || lost !== client) return;
     joined = false;
     log.warn({ group: groupId, error: unavailable(cause, connection) }, 'lost the consumer group; joining again');
     onChange();
-    if (client !== undefined) await end(client);
+    await end(lost);
     working = join();
   };
 

@@ -13,6 +13,8 @@ export interface TopicSettings {
 
 /** A copy may be missing, and what is acknowledged is still kept by another. */
 const MIN_IN_SYNC = 2;
+/** Room for a batch of the relay that does not shrink when it is compressed, and for the largest event. */
+const MAX_MESSAGE_BYTES = 4_194_304;
 
 /**
  * Creates the topics that are missing.
@@ -47,6 +49,7 @@ async function create(admin: Admin, topics: readonly Topic[], settings: TopicSet
       'topics are made with fewer copies than KAFKA_REPLICATION asks for: there are not enough brokers',
     );
   const configs = [
+    { name: 'max.message.bytes', value: String(MAX_MESSAGE_BYTES) },
     { name: 'retention.ms', value: String(settings.retentionMs) },
     { name: 'min.insync.replicas', value: String(Math.min(MIN_IN_SYNC, Math.max(1, replicas - 1))) },
   ];

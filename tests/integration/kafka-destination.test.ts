@@ -1,0 +1,106 @@
+import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import { test } from 'node:test';
+import type { KafkaConnection } from '#kernel/bus/kafka/client.ts';
+import { createKafkaDestination } from '#kernel/bus/kafka/destination.ts';
+import { ensureTopics } from '#kernel/bus/kafka/topics.ts';
+import { ConflictError, UnavailableError } from '#kernel/core/errors.ts';
+import type { RecordedEvent } from '#kernel/core/event.ts';
+import { createIdSource } from '#kernel/core/ids.ts';
+import { createLog } from '#kernel/observability/log.ts';
+import { openKafka, sharedKafka } from '../support/kafka.ts';
+
+const ids = createIdSource();
+const LOG = createLog('silent');
+const TOPICS = { replication: 1, retentionMs: 3_600_000 };
+
+function eventAt(chainPosition: number, data: object): RecordedEvent {
+  const id = ids.uuid();
+  return {
+    id,
+    type: 'thing.happened',
+    version: 1,
+    aggregateType: 'thing',
+    aggregateId: id,
+    streamPosition: 1,
+    chain: 1,
+    chainPosition,
+    time: Date.now(),
+    data,
+    metadata: { correlationid: id, traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01' },
+  };
+}
+
+function destinationOf(connection: KafkaConnection, topic: string) {
+  return createKafkaDestination(
+    connection,
+    { compression: 'none', store: 'test', source: () => '/caudal/test' },
+    { makeTopics: () => ensureTopics(connection, [{ name: topic, partitions: 2 }], TOPICS, LOG) },
+  );
+}
+
+test('what is too much for a broker at once arrives in parts, in order, and it is known where', async () => {
+  const { bootstrap } = await sharedKafka();
+  const topic = `things.${randomUUID()}`;
+  const destination = destinationOf({ brokers: bootstrap, clientId: 'test' }, topic);
+  // No compression makes it smaller: 6 MB for one partition, little for the other.
+  const events = Array.from({ length: 3_000 }, (_, i) =>
+    eventAt(i + 1, { text: 'x'.repeat(i % 3 === 0 ? 10 : 3_000) }),
+  );
+  const departures = events.map((event, i) => ({ event, place: { topic, partition: i % 3 === 0 ? 1 : 0, key: 'k' } }));
+  const arrivals = await destination.send(departures);
+  await destination.close();
+  for (const partition of [0, 1]) {
+    const own = arrivals.filter((arrival) => arrival.partition === partition);
+    let next = 0;
+    for (const { offset, events: together } of own) {
+      assert.equal(offset, next);
+      next += together.length;
+    }
+    assert.deepEqual(
+      own.flatMap((arrival) => arrival.events),
+      departures.filter(({ place }) => place.partition === partition).map(({ event }) => event),
+    );
+  }
+  assert.ok(arrivals.length > 2, 'in parts');
+});
+
+test('a topic with another number of partitions is refused, and says what it must have', async () => {
+  const { bootstrap } = await sharedKafka();
+  const connection = { brokers: bootstrap, clientId: 'test' };
+  const name = `things.${randomUUID()}`;
+  await ensureTopics(connection, [{ name, partitions: 2 }], TOPICS, LOG);
+  await ensureTopics(connection, [{ name, partitions: 2 }], TOPICS, LOG);
+  await assert.rejects(ensureTopics(connection, [{ name, partitions: 3 }], TOPICS, LOG), (error: Error) => {
+    assert.ok(error instanceof ConflictError);
+    assert.match(error.message, new RegExp(`topic ${name} has 2 partitions in Kafka and 3 in the topology`));
+    return true;
+  });
+});
+
+test('brokers that are not there are named, with the setting to look at', async () => {
+  const destination = destinationOf({ brokers: ['127.0.0.1:1'], clientId: 'test' }, 'things');
+  await assert.rejects(destination.send([]), (error: Error) => {
+    assert.ok(error instanceof UnavailableError);
+    assert.match(error.message, /Kafka is out of reach at 127\.0\.0\.1:1 .*see KAFKA_BROKERS/);
+    return true;
+  });
+  await destination.close();
+});
+
+test('brokers that want a login say so, and a right one is let in', async (t) => {
+  const sasl = { username: 'caudal', password: 'secret' };
+  const { bootstrap: brokers } = await openKafka(t, { sasl });
+  const topic = `things.${randomUUID()}`;
+  const send = async (connection: Partial<KafkaConnection>) => {
+    const destination = destinationOf({ brokers, clientId: 'test', ...connection }, topic);
+    const departures = [{ event: eventAt(1, {}), place: { topic, partition: 0, key: 'k' } }];
+    return destination.send(departures).finally(() => destination.close());
+  };
+  await assert.rejects(
+    send({ sasl: { mechanism: 'PLAIN', ...sasl, password: 'wrong' } }),
+    /refuses the credentials; see KAFKA_SASL/,
+  );
+  await assert.rejects(send({}), /KAFKA_SASL_MECHANISM/);
+  assert.equal((await send({ sasl: { mechanism: 'PLAIN', ...sasl } })).length, 1);
+});
