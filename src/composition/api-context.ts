@@ -83,10 +83,9 @@ function healthChecks({ database, kernel, services }: Parts): readonly HealthChe
         .filter(([, processor]) => !processor.status().available)
         .map(([name]) => name);
       if (waiting.length > 0) return { status: 'unhealthy', detail: `waiting for the store: ${waiting.join(', ')}` };
-      const trouble = kernel.relay?.trouble;
-      return trouble === undefined
-        ? { status: 'healthy' }
-        : { status: 'degraded', detail: `events wait in the log: ${trouble}` };
+      const trouble =
+        kernel.relay?.trouble ?? [...services.processors.values()].map((one) => one.status().trouble).find(Boolean);
+      return trouble === undefined ? { status: 'healthy' } : { status: 'degraded', detail: `events wait: ${trouble}` };
     },
   };
   const gateway: HealthCheck = {

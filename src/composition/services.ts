@@ -177,7 +177,15 @@ function gatewayWorker({ kernel, inputs, onGatewayCall, log }: Parts, executor: 
 /** Tells overdue sagas so; any instance may, since the payment itself decides whether it is true. */
 function sagaSweeper({ config, kernel, log }: Parts, payments: Processor): Job {
   const { dueSagas, clock, ids } = kernel.backend;
+  let heldUntil = 0;
+  /** While no answer could have come, its deadline says nothing; nor before those that were kept waiting have had the time to. */
+  const isHeld = (): boolean => {
+    const trouble = kernel.relay?.trouble ?? payments.status().trouble;
+    if (trouble !== undefined) heldUntil = clock.now() + config.fraudDeadlineMs;
+    return clock.now() < heldUntil;
+  };
   const sweep = async (): Promise<void> => {
+    if (isHeld()) return;
     const due = await dueSagas(clock.now(), config.sweepLimit);
     await Promise.all(
       due.map((id) =>

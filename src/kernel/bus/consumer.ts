@@ -64,6 +64,8 @@ export interface Consumer {
   /** Events of the log that are not handled yet, its own types and others alike; 0 for a member that only stands by. */
   lag(): Promise<number>;
   readonly owned: readonly PartitionRef[];
+  /** Why no messages can come, whatever others do; undefined while they can. */
+  readonly trouble?: string | undefined;
   /** Called whenever there may be something to take. */
   onReady(listener: () => void): void;
   /** Gives the partitions back and leaves. Everything taken must be confirmed or given up. */

@@ -61,6 +61,8 @@ export interface Processor extends Executor {
     readonly available: boolean;
     readonly cacheHits: number;
     readonly cacheMisses: number;
+    /** See `Consumer.trouble`. */
+    readonly trouble: string | undefined;
   };
   lag(): Promise<number>;
   /** An operator changed what waits: look at once. */
@@ -382,6 +384,7 @@ export function createProcessor(
       available,
       cacheHits: states.counts.hits,
       cacheMisses: states.counts.misses,
+      trouble: consumer.trouble,
     }),
     lag: () => consumer.lag(),
     refreshRetries: () => {

@@ -321,6 +321,9 @@ export function createKafkaConsumer(settings: KafkaConsumerSettings, ports: Port
     get owned() {
       return ownership.owned;
     },
+    get trouble() {
+      return fetcher.trouble;
+    },
     onReady: (listener) => {
       ready = listener;
     },

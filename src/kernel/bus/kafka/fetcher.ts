@@ -46,6 +46,8 @@ export interface FetchPorts {
 
 /** Reads partitions, from each broker those that it leads, one request at a time. */
 export interface Fetcher {
+  /** Why nothing can be read; undefined while all goes well. */
+  readonly trouble: string | undefined;
   /** Looks again at what is to be fetched. */
   poke(): void;
   close(): Promise<void>;
@@ -54,6 +56,7 @@ export interface Fetcher {
 type Metadata = Awaited<ReturnType<Consumer['metadata']>>;
 
 const RETRY_MS = 500;
+const FAILURES_BEFORE_WARNING = 3;
 const IS_CONTROL = 0x20;
 const OFFSET_OUT_OF_RANGE = 1;
 const EARLIEST = -2n;
@@ -65,8 +68,9 @@ export function createFetcher(connection: KafkaConnection, settings: FetchSettin
   let stopped = false;
   let looking = false;
   let again = false;
-  /** True while the brokers are out of reach: it is said once. */
-  let troubled = false;
+  /** Why nothing can be read. It is said once, and not at once: leaders move, and new topics take a moment. */
+  let trouble: string | undefined;
+  let failures = 0;
   const busy = new Set<number>();
 
   function open(): Consumer {
@@ -124,8 +128,9 @@ export function createFetcher(connection: KafkaConnection, settings: FetchSettin
         })
         .catch((cause: unknown) => responseOf(cause));
       await accept(response, points, metadata);
-      if (troubled) log.info({ topics }, 'Kafka is within reach again');
-      troubled = false;
+      if (trouble !== undefined) log.info({ topics }, 'Kafka is within reach again');
+      trouble = undefined;
+      failures = 0;
     } catch (cause) {
       await wait(cause);
     }
@@ -158,8 +163,11 @@ export function createFetcher(connection: KafkaConnection, settings: FetchSettin
   const wait = async (cause: unknown): Promise<void> => {
     if (stopped) return;
     const error = unavailable(cause, connection);
-    if (!troubled) log.warn({ topics, error }, 'cannot read from Kafka; trying again');
-    troubled = true;
+    failures += 1;
+    if (failures >= FAILURES_BEFORE_WARNING) {
+      if (trouble === undefined) log.warn({ topics, error }, 'cannot read from Kafka; trying again');
+      trouble = error.message;
+    }
     client.clearMetadata();
     if (/unknown topic/i.test(error.message))
       await ports.makeTopics().catch((error: Error) => log.warn({ error }, 'cannot make the missing topics yet'));
@@ -190,6 +198,9 @@ export function createFetcher(connection: KafkaConnection, settings: FetchSettin
   };
 
   return {
+    get trouble() {
+      return trouble;
+    },
     poke,
     close: async () => {
       stopped = true;

@@ -25,6 +25,7 @@ export interface Membership {
 }
 
 const RETRY_MS = 1_000;
+const ATTEMPTS_BEFORE_WARNING = 3;
 const PROTOCOL = 'cooperative-sticky';
 
 /** @param onChange called when `assigned` may have changed */
@@ -69,14 +70,16 @@ export function createMembership(
   };
 
   const join = async (): Promise<void> => {
-    while (!stopped) {
+    for (let attempt = 1; !stopped; attempt++) {
       client = open();
       try {
         await client.joinGroup({});
         joined = true;
         return onChange();
       } catch (cause) {
-        log.warn({ group: groupId, error: unavailable(cause, connection) }, 'cannot join the consumer group yet');
+        // Of a cluster that is just starting, the first answers are such.
+        const level = attempt === ATTEMPTS_BEFORE_WARNING ? 'warn' : 'debug';
+        log[level]({ group: groupId, error: unavailable(cause, connection) }, 'cannot join the consumer group yet');
         await end(client);
         await pause(clock, RETRY_MS);
       }

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Admin } from '@platformatic/kafka';
 import { ConflictError } from '../../core/errors.ts';
 import type { Log } from '../../observability/log.ts';
@@ -11,6 +12,8 @@ export interface TopicSettings {
   readonly retentionMs: number;
 }
 
+const CHECKS = 10;
+const CHECK_PAUSE_MS = 200;
 /** A copy may be missing, and what is acknowledged is still kept by another. */
 const MIN_IN_SYNC = 2;
 /** Room for a batch of the relay that does not shrink when it is compressed, and for the largest event. */
@@ -32,7 +35,7 @@ export async function ensureTopics(
     const existing = new Set(await admin.listTopics());
     const missing = topics.filter((topic) => !existing.has(topic.name));
     if (missing.length > 0) await create(admin, missing, settings, log);
-    await check(admin, topics);
+    await checkSoon(admin, topics);
   } catch (cause) {
     throw cause instanceof ConflictError ? cause : unavailable(cause, connection);
   } finally {
@@ -62,6 +65,18 @@ async function create(admin: Admin, topics: readonly Topic[], settings: TopicSet
     }
   }
   log.info({ topics: topics.map((topic) => topic.name), replicas }, 'topics were created');
+}
+
+/** A topic that was just made is known to every broker only a moment later. */
+async function checkSoon(admin: Admin, topics: readonly Topic[]): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await check(admin, topics);
+    } catch (cause) {
+      if (cause instanceof ConflictError || attempt === CHECKS) throw cause;
+      await sleep(CHECK_PAUSE_MS);
+    }
+  }
 }
 
 async function check(admin: Admin, topics: readonly Topic[]): Promise<void> {
