@@ -184,10 +184,12 @@ test('brokers that fail in the middle of it lose nothing and change no order', a
     sends += 1;
     return sends <= 6 && sends % 2 === 0 ? sends : undefined;
   };
-  await startRelay(t, backend, partitions.destination);
+  const relay = await startRelay(t, backend, partitions.destination);
   await publish(12);
+  await until('it says what is wrong', () => relay.trouble === 'the brokers have gone');
   await until('all have arrived', () => partitions.firsts().length === 12 * KEYS.length);
   checkComplete(partitions, 12);
+  await until('nothing is wrong any more', () => relay.trouble === undefined);
 });
 
 test('when the active one dies another takes over within its lease, and what the first did late is not noted', async (t) => {

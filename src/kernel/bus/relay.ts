@@ -87,6 +87,8 @@ export function createRelay(settings: RelaySettings, ports: Ports): Relay {
 
   const step = async (): Promise<void> => {
     if (consumer.needsCare) await consumer.maintain();
+    // Another has taken over, and knows how it is.
+    if (consumer.owned.length === 0) trouble = undefined;
     const taken = consumer.take(settings.maxBatch);
     if (taken !== undefined && taken.events.length > 0) return carry(taken.events, taken.progress);
     const progress = consumer.idleProgress();
@@ -95,15 +97,27 @@ export function createRelay(settings: RelaySettings, ports: Ports): Relay {
 
   const carry = async (events: readonly RecordedEvent[], progress: Progress): Promise<void> => {
     const departures = events.flatMap((event) => placesOf(topology, event).map((place) => ({ event, place })));
-    const arrivals = await destination.send(departures);
+    const arrivals = await send(departures);
     const now = clock.now();
     await save(
       progress,
       arrivals.flatMap((arrival) => landingsOf(arrival, arrival.offset, arrival.events, now)),
     );
     lastDelayMs = clock.now() - events[0]!.time;
-    if (trouble !== undefined) log.info({ topology: topology.name }, 'events leave for Kafka again');
-    trouble = undefined;
+  };
+
+  const send = async (departures: readonly Departure[]): Promise<readonly Arrival[]> => {
+    try {
+      const arrivals = await destination.send(departures);
+      if (trouble !== undefined) log.info({ topology: topology.name }, 'events leave for Kafka again');
+      trouble = undefined;
+      return arrivals;
+    } catch (cause) {
+      const error = toError(cause);
+      if (trouble === undefined) log.warn({ error }, 'events wait in the log until they can leave for Kafka');
+      trouble = error.message;
+      throw cause;
+    }
   };
 
   const save = async (progress: Progress, landings: readonly Landing[]): Promise<void> => {
@@ -117,9 +131,8 @@ export function createRelay(settings: RelaySettings, ports: Ports): Relay {
 
   const recover = async (cause: unknown): Promise<void> => {
     const error = toError(cause);
-    if (!passesByWaiting(error)) log.error({ error }, 'the relay cannot go on; trying again');
-    else if (trouble === undefined) log.warn({ error }, 'events wait in the log until they can leave for Kafka');
-    trouble = error.message;
+    if (passesByWaiting(error)) log.debug({ error }, 'the relay waits');
+    else log.error({ error }, 'the relay cannot go on; trying again');
     await pause(clock, RETRY_MS);
     await restart(cause instanceof MembershipLostError);
   };
