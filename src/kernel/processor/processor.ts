@@ -236,8 +236,8 @@ export function createProcessor(
       if (items.length === 0) await saveIdleProgress();
       else if (isPlain()) start(await commits.decide(items, gathered.progress));
       else await commits.handle(items, gathered.progress);
+      // Messages that are handed out again may take a moment to come.
       if (items.length > 0 && oneByOne > 0) oneByOne -= 1;
-      else if (!hasMessages()) oneByOne = 0;
     } catch (cause) {
       await recover(items, cause);
     }
