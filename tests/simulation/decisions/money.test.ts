@@ -76,7 +76,7 @@ function simulate(pick: Pick) {
   for (const userId of CUSTOMERS.slice(0, 3)) step(() => openWallet(domain, userId));
   for (let i = 0; i < 300; i++) step(actions[pick(actions.length)] ?? (() => {}));
   const settle = [() => network.deliver(), () => gateway.speak(), () => sweep(domain, paymentIds)];
-  for (let i = 0; i < 5_000 && (network.waiting() > 0 || paymentIds.some((id) => isOpen(domain, id))); i++) {
+  for (let i = 0; i < 20_000 && (network.waiting() > 0 || paymentIds.some((id) => isOpen(domain, id))); i++) {
     for (const action of settle) step(action);
     if (i % 10 === 0) domain.pass(10_000);
   }
@@ -195,8 +195,8 @@ function choices(seed: number): Pick {
 test('whatever goes wrong between the services: every payment ends once, and every cent is where it belongs', () => {
   fc.assert(
     fc.property(fc.integer(), (seed) => checkEnd(simulate(choices(seed)))),
-    // Seed -1750869633 leaves a payment open for longer than the test waits; not understood yet, so the seeds are fixed.
-    { numRuns: 200, seed: 1 },
+    // Of this history one payment takes longer than most to end: each wait for an answer is twice the one before.
+    { numRuns: 200, examples: [[-1750869633]] },
   );
 });
 
