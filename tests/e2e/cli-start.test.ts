@@ -69,7 +69,11 @@ describe('start', () => {
       .trim();
     const shell = spawn('sh', ['-c', `${curl} -s`], { stdio: ['ignore', 'pipe', 'inherit'] });
     const [answer] = await once(shell.stdout.setEncoding('utf8'), 'data');
-    assert.equal(JSON.parse(answer).status, 'PENDING');
+    const { id, status } = JSON.parse(answer);
+    assert.equal(status, 'PENDING');
+    await until('the payment is approved', async () => {
+      assert.equal((await api.get(`/payments/${id}`)).body.status, 'APPROVED');
+    });
     for (const line of server.logged().trim().split('\n')) assert.ok(JSON.parse(line).message, line);
     server.child.kill('SIGINT');
     assert.deepEqual(await server.ended, [0, null]);
