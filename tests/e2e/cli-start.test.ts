@@ -71,9 +71,7 @@ describe('start', () => {
     const [answer] = await once(shell.stdout.setEncoding('utf8'), 'data');
     const { id, status } = JSON.parse(answer);
     assert.equal(status, 'PENDING');
-    await until('the payment is approved', async () => {
-      assert.equal((await api.get(`/payments/${id}`)).body.status, 'APPROVED');
-    });
+    await until('it is approved', async () => (await api.get(`/payments/${id}`)).body.status === 'APPROVED');
     for (const line of server.logged().trim().split('\n')) assert.ok(JSON.parse(line).message, line);
     server.child.kill('SIGINT');
     assert.deepEqual(await server.ended, [0, null]);
