@@ -71,10 +71,9 @@ export const SETTINGS = {
     value: undefined,
     meaning: `services of this process, by comma, and api for the paths of all services; all: ${ROLES.join(',')}`,
   },
-  topology: text(
+  topology: optional(
     'CAUDAL_TOPOLOGY',
-    'by-type',
-    'which table maps event types to topics: by-type, single, by-flow, by-service or granular',
+    'by-type, single, by-flow, by-service or granular: where a new database begins, by-type when not set; see topology migrate',
   ),
   kafkaBrokers: optional(
     'KAFKA_BROKERS',

@@ -1,7 +1,6 @@
 import { createLog } from '#kernel/observability/log.ts';
 import { rebuild } from '#kernel/projections/rebuild.ts';
 import { readConfig } from '#src/config.ts';
-import { topologyOf } from '#src/topologies.ts';
 import { type KnownReadModel, readModels } from '../../src/cli/read-models.ts';
 import { checkBooks } from '../harness/books.ts';
 import { startLoad } from '../harness/load.ts';
@@ -93,9 +92,12 @@ async function fill(
   }
 }
 
-async function rebuildAll({ database: { pool } }: BenchServer, onPhase: OnPhase): Promise<readonly ReplayedModel[]> {
+async function rebuildAll(
+  { database: { pool, topologies } }: BenchServer,
+  onPhase: OnPhase,
+): Promise<readonly ReplayedModel[]> {
   const config = readConfig({});
-  const ports = { pool, topology: topologyOf(config) };
+  const ports = { pool, topologies };
   const replayed: ReplayedModel[] = [];
   for (const model of await readModels(config, createLog('silent'))) {
     const onProgress = (done: number, total: number): void =>

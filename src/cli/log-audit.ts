@@ -8,6 +8,7 @@ import type { Sql } from '#kernel/postgres/sql.ts';
 import { dueSagas } from '#services/payments/queries.ts';
 import { eventsOrNone, handledByPayments, lastEventOf, memoryLimits, PAYMENTS } from '#src/composition/monitor.ts';
 import { createPast } from '#src/composition/past.ts';
+import { readLanes, type Topologies } from '#src/composition/topology.ts';
 import type { Config } from '#src/config.ts';
 import { createAuditor } from '#src/invariants/auditor.ts';
 import type { Finding } from '#src/invariants/finding.ts';
@@ -15,7 +16,6 @@ import { createBoundedMemory } from '#src/invariants/memory.ts';
 import { inspect, isReadable } from '#src/invariants/monitor.ts';
 import { findingOf, MAX_SAGAS } from '#src/invariants/owners.ts';
 import { createSettlementCheck } from '#src/invariants/settlement.ts';
-import { topologyOf } from '#src/topologies.ts';
 
 const PAGE_EVENTS = 1000;
 /** More do not help anybody. */
@@ -28,14 +28,15 @@ const MAX_FINDINGS = 1000;
  */
 export async function auditLog(
   sql: Sql,
+  topologies: Topologies,
   config: Config,
   onProgress: (passed: number, total: number) => void,
 ): Promise<readonly Finding[]> {
-  const topology = topologyOf(config);
+  const lane = await readLanes(sql);
   const store = readerOf(sql);
   const past = createPast(store, sql);
-  const memory = createBoundedMemory(topology, memoryLimits(config, PAGE_EVENTS), past);
-  const auditor = createAuditor(topology, memory);
+  const memory = createBoundedMemory(lane, memoryLimits(config, PAGE_EVENTS), past);
+  const auditor = createAuditor(lane, memory);
   // Time stands still until all has been seen.
   const time = { now: 0 };
   const settlement = createSettlementCheck(
@@ -43,7 +44,7 @@ export async function auditLog(
     {
       auditor,
       paymentEvents: (id) => eventsOrNone(store, id),
-      handled: () => handledByPayments(sql, topology),
+      handled: () => handledByPayments(sql, topologies),
       clock: { now: () => time.now },
     },
   );

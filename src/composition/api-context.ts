@@ -37,7 +37,7 @@ export function apiContext(parts: Parts): ApiContext {
       idempotencyTtlMs: config.idempotencyTtlMs,
       dlqReplaysPerSecond: config.dlqReplaysPerSecond,
       publicSettings: {
-        topology: config.topology,
+        topology: kernel.topologies[0].name,
         services: config.services.join(','),
         gateway: inputs.gatewaySettings.gateway,
       },

@@ -5,8 +5,7 @@ import { startEmbeddedPostgres } from '#kernel/postgres/embedded.ts';
 import { type MigrationSource, migrate } from '#kernel/postgres/migrator.ts';
 import { createPool, type Pool } from '#kernel/postgres/pool.ts';
 import type { Config } from '#src/config.ts';
-import { topologyOf } from '#src/topologies.ts';
-import { refuseOtherTopology } from './topology-guard.ts';
+import { settleTopology, type Topologies } from './topology.ts';
 
 const SOURCE = join(import.meta.dirname, '..');
 const KERNEL_MIGRATIONS: MigrationSource = { scope: 'kernel', directory: join(SOURCE, 'kernel/postgres/migrations') };
@@ -21,6 +20,7 @@ export interface Database {
   readonly clock: DatabaseClock;
   /** Names this store among all whose events meet on one bus. */
   readonly storeId: string;
+  readonly topologies: Topologies;
   /** True when it is the one in the data folder. */
   readonly embedded: boolean;
   close(): Promise<void>;
@@ -32,7 +32,6 @@ export interface Database {
  * @throws ConfigError when the settings name a topology that there is not, or another than this database is on
  */
 export async function openDatabase(config: Config, log: Log, migrated: readonly string[]): Promise<Database> {
-  const topology = topologyOf(config);
   const embedded =
     config.databaseUrl === undefined
       ? await startEmbeddedPostgres({ dataDir: join(config.dataDir, 'postgres'), log: plainLog(log) })
@@ -56,9 +55,10 @@ export async function openDatabase(config: Config, log: Log, migrated: readonly 
     ];
     const applied = await migrate(pool, sources);
     if (applied.length > 0) log.info({ migrations: applied }, 'the database was brought up to date');
-    await refuseOtherTopology(pool, topology);
+    const topologies = await settleTopology(pool, config, log);
     const clock = await openDatabaseClock(pool);
-    return { url, pool, clock, storeId: await storeIdOf(pool), embedded: embedded !== undefined, close };
+    const storeId = await storeIdOf(pool);
+    return { url, pool, clock, storeId, topologies, embedded: embedded !== undefined, close };
   } catch (cause) {
     await close();
     throw cause;

@@ -7,7 +7,7 @@ import { createKafkaDestination } from '#kernel/bus/kafka/destination.ts';
 import type { Compression } from '#kernel/bus/kafka/producer.ts';
 import { ensureTopics } from '#kernel/bus/kafka/topics.ts';
 import type { Destination } from '#kernel/bus/relay.ts';
-import type { Topology } from '#kernel/bus/topology.ts';
+import type { Topic, Topology } from '#kernel/bus/topology.ts';
 import type { Scheduler } from '#kernel/core/clock.ts';
 import type { Log } from '#kernel/observability/log.ts';
 import { type Config, ConfigError } from '#src/config.ts';
@@ -15,13 +15,14 @@ import { type Config, ConfigError } from '#src/config.ts';
 /** A bus apart from the log: events are carried to it, and services consume from it. */
 export interface Bus {
   /** Where the relay of this store brings events. */
-  destination(topology: Topology): Destination;
+  destination(): Destination;
   /** A member of a service's consumer groups. */
   consumer(service: { readonly name: string; readonly types: readonly string[] }, ports: BusPorts): Consumer;
 }
 
 interface BusPorts {
-  readonly topology: Topology;
+  /** Those that there are; the first is that of a store that is new. */
+  readonly topologies: readonly [Topology, ...Topology[]];
   readonly groups: GroupStore;
   readonly announce: () => Promise<void>;
 }
@@ -44,21 +45,21 @@ export function kafkaBus(config: Config, store: StoreIdentity, clock: Scheduler,
   if (connection === undefined) return undefined;
   const compression = oneOf('KAFKA_COMPRESSION', COMPRESSIONS, config.kafkaCompression);
   const topicSettings = { replication: config.kafkaReplication, retentionMs: config.kafkaRetentionMs };
-  let making: Promise<void> | undefined;
-  /** All that ask at the same time wait for the same. */
-  const makeTopics = ({ topics }: Topology): Promise<void> => {
-    making ??= ensureTopics(connection, topics, topicSettings, log).finally(() => {
-      making = undefined;
-    });
-    return making;
+  const making = new Map<string, Promise<void>>();
+  /** All that ask for the same at the same time wait for the same. */
+  const makeTopics = (topics: readonly Topic[]): Promise<void> => {
+    const names = topics.map(({ name }) => name).join();
+    const made =
+      making.get(names) ??
+      ensureTopics(connection, topics, topicSettings, log).finally(() => {
+        making.delete(names);
+      });
+    making.set(names, made);
+    return made;
   };
   return {
-    destination: (topology) =>
-      createKafkaDestination(
-        connection,
-        { compression, store: store.id, source: store.source },
-        { makeTopics: () => makeTopics(topology) },
-      ),
+    destination: () =>
+      createKafkaDestination(connection, { compression, store: store.id, source: store.source }, { makeTopics }),
     consumer: ({ name, types }, ports) =>
       createKafkaConsumer(
         {
@@ -75,7 +76,7 @@ export function kafkaBus(config: Config, store: StoreIdentity, clock: Scheduler,
           fetchBytes: config.kafkaFetchBytes,
           partitionBytes: config.kafkaPartitionBytes,
         },
-        { ...ports, connection, clock, log, makeTopics: () => makeTopics(ports.topology) },
+        { ...ports, connection, clock, log, makeTopics: ({ topics }) => makeTopics(topics) },
       ),
   };
 }

@@ -3,11 +3,12 @@ import type { GroupStore } from '#kernel/bus/group.ts';
 import { consumeNothing } from '#kernel/bus/no-messages.ts';
 import { createPostgresFailureStore } from '#kernel/bus/postgres/failure-store.ts';
 import { createPostgresGroupStore } from '#kernel/bus/postgres/group-store.ts';
+import { writtenTopologies } from '#kernel/bus/postgres/topologies.ts';
 import { createWakeCall, type WakeCall } from '#kernel/bus/postgres/wake.ts';
 import { createPresence, type Presence } from '#kernel/bus/presence.ts';
 import { createRelay, type Relay } from '#kernel/bus/relay.ts';
 import { createTail, type Tail } from '#kernel/bus/tail.ts';
-import { deadLetterTopic, type Topology } from '#kernel/bus/topology.ts';
+import type { Topology } from '#kernel/bus/topology.ts';
 import type { Scheduler } from '#kernel/core/clock.ts';
 import type { EventDefinition, RecordedEvent } from '#kernel/core/event.ts';
 import { createIdSource, type IdSource } from '#kernel/core/ids.ts';
@@ -25,10 +26,15 @@ import type { Config } from '#src/config.ts';
 import { topologyOf } from '#src/topologies.ts';
 import type { Database } from './database.ts';
 import { type Bus, kafkaBus } from './kafka.ts';
+import type { Topologies } from './topology.ts';
 
 /** Where a process keeps things and where its time and chance come from: PostgreSQL and the machine, or a simulation. */
 export interface Backend {
   readonly store: Store;
+  /** Every topology, the store's current one first. */
+  readonly topologies: Topologies;
+  /** Those whose topics get every event at this moment. */
+  writtenTopologies(): Promise<readonly Topology[]>;
   readonly groups: GroupStore;
   readonly failures: FailureStore;
   /** Tells the other processes that the log has grown. @param onWake called when one of them tells us */
@@ -50,13 +56,15 @@ export interface Backend {
  */
 export function createPostgresBackend(
   config: Config,
-  { url, pool, clock, storeId }: Database,
+  { url, pool, clock, storeId, topologies }: Database,
   source: (type: string) => string,
   log: Log,
 ): Backend {
   const { instance, resolveTimeoutMs } = config;
   return {
     store: createPostgresStore({ url, instance, resolveTimeoutMs }, pool, clock),
+    topologies,
+    writtenTopologies: async () => (await writtenTopologies(pool)).map((topology) => topologyOf({ topology })),
     groups: createPostgresGroupStore(pool),
     failures: createPostgresFailureStore(pool),
     wakeCall: (onWake) => createWakeCall(url, `caudal wake ${instance}`, pool, log, onWake),
@@ -73,7 +81,8 @@ export function createPostgresBackend(
 export interface Kernel {
   readonly backend: Backend;
   readonly tail: Tail;
-  readonly topology: Topology;
+  /** Those that consumers may be on, the store's current one first. */
+  readonly topologies: Topologies;
   readonly presence: Presence;
   /** Carries the log to the bus; undefined where the log is the bus. */
   readonly relay: Relay | undefined;
@@ -102,8 +111,7 @@ export function createKernel(
   observer: ProcessorObserver,
   log: Log,
 ): Kernel {
-  const topology = topologyOf(config);
-  const { store, groups, failures, clock, ids, random } = backend;
+  const { store, topologies, groups, failures, clock, ids, random } = backend;
   const tail = createTail();
   const wakeCall = backend.wakeCall(() => tail.wake());
   const presence = createPresence(config, groups, tail, clock, log, () => wakeCall.notify());
@@ -112,11 +120,11 @@ export function createKernel(
   const onLog = (name: string, types: readonly string[], settings: Partial<ConsumerSettings>): Consumer =>
     createConsumer(
       { ...config, name, member: config.instance, types, ...settings },
-      { store, groups, tail, topology, announce },
+      { store, groups, tail, topologies, announce },
     );
   /** Of a service's messages: from the bus, or the log where that is the bus. */
   const ofService = (name: string, types: readonly string[]): Consumer =>
-    backend.bus?.consumer({ name, types }, { topology, groups, announce }) ?? onLog(name, types, {});
+    backend.bus?.consumer({ name, types }, { topologies, groups, announce }) ?? onLog(name, types, {});
   const following = {
     exclusive: true,
     maxInbox: config.projectionMaxInbox,
@@ -129,9 +137,9 @@ export function createKernel(
       { maxBatch: config.relayBatch, heartbeatMs: config.relayHeartbeatMs },
       {
         store,
-        consumer: onLog('relay', [...topology.routes.keys()], settings),
-        destination: bus.destination(topology),
-        topology,
+        consumer: onLog('relay', [...topologies[0].routes.keys()], settings),
+        destination: bus.destination(),
+        topologies: backend.writtenTopologies,
         clock,
         log,
       },
@@ -140,7 +148,7 @@ export function createKernel(
   let endPoll: () => void = () => undefined;
 
   const processorOf = (service: ServiceDefinition, parts: ProcessorParts): Processor =>
-    createProcessor({ ...service, dlqTopic: deadLetterTopic(topology, service.dlqTopic) }, config, {
+    createProcessor(service, config, {
       store,
       tail,
       clock,
@@ -155,7 +163,7 @@ export function createKernel(
   return {
     backend,
     tail,
-    topology,
+    topologies,
     presence,
     relay,
     processor: (service, onCommitted) =>

@@ -1,6 +1,6 @@
 import { createConsumer } from '#kernel/bus/consumer.ts';
 import { createTail, type Tail } from '#kernel/bus/tail.ts';
-import type { Topology } from '#kernel/bus/topology.ts';
+import type { Lane } from '#kernel/bus/topology.ts';
 import { RequestError } from '#kernel/core/errors.ts';
 import type { RecordedEvent } from '#kernel/core/event.ts';
 import { createSealedLog } from '#kernel/event-store/postgres/sealed-log.ts';
@@ -25,6 +25,7 @@ import { createJob } from './jobs.ts';
 import type { Kernel } from './kernel.ts';
 import { createPast } from './past.ts';
 import type { serviceDefinitions } from './services.ts';
+import { readLanes, type Topologies } from './topology.ts';
 
 interface Parts {
   readonly config: Config;
@@ -87,17 +88,25 @@ export function invariantMonitor(parts: Parts): InvariantMonitor {
 
 function monitorOf(parts: Parts, tail: Tail, past: Past): Monitor {
   const { config, sql, kernel, log } = parts;
-  const { topology, backend } = kernel;
+  const { backend } = kernel;
+  let lanes: Lane = () => undefined;
+  const lane: Lane = (event) => lanes(event);
   const { store, groups, clock } = backend;
   const sealed = createSealedLog(sql);
-  const memory = createBoundedMemory(topology, memoryLimits(config, config.monitorPageEvents), past);
+  /** What is on a page was not handled on topologies that the store came to later. */
+  const readLog: Store['readLog'] = async (...args) => {
+    const page = await sealed.readLog(...args);
+    lanes = await readLanes(sql);
+    return page;
+  };
+  const memory = createBoundedMemory(lane, memoryLimits(config, config.monitorPageEvents), past);
   const member = { name: 'monitor', member: config.instance, types: [], exclusive: true, leaseMs: config.leaseMs };
   const consumer = createConsumer(
     // The next page is read when the one before has been looked at.
     { ...member, maxInbox: 1, fetchSize: config.monitorPageEvents },
-    { store: { readLog: sealed.readLog, head: store.head }, groups, tail, topology },
+    { store: { readLog, head: store.head }, groups, tail, topologies: kernel.topologies },
   );
-  const auditor = createAuditor(topology, memory);
+  const auditor = createAuditor(lane, memory);
   const settings = { eventsPerSecond: config.monitorEventsPerSecond, pageEvents: config.monitorPageEvents };
   return createMonitor(settings, {
     store,
@@ -126,7 +135,7 @@ function checksOf({ config, sql, kernel, definitions }: Parts, auditor: Auditor)
       {
         auditor,
         paymentEvents: (id) => eventsOrNone(store, id),
-        handled: () => handledByPayments(sql, kernel.topology),
+        handled: () => handledByPayments(sql, kernel.topologies),
         clock,
       },
     ),
@@ -168,10 +177,10 @@ export async function eventsOrNone(store: Parameters<typeof eventsOfPayment>[0],
 }
 
 /** How far the payments service has come. */
-export async function handledByPayments(sql: Sql, topology: Topology): Promise<Handled> {
+export async function handledByPayments(sql: Sql, topologies: Topologies): Promise<Handled> {
   const { waiting } = await readUnhandled(sql, PAYMENTS);
   const source = { consumer: PAYMENTS, types: LEDGER_EVENTS, ownTypes: new Set<string>() };
-  const { floor } = await readCoverage(sql, source, topology);
+  const { floor } = await readCoverage(sql, source, topologies);
   return { position: floor, waiting };
 }
 

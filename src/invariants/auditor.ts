@@ -1,4 +1,4 @@
-import type { Topology } from '#kernel/bus/topology.ts';
+import type { Lane } from '#kernel/bus/topology.ts';
 import { toError } from '#kernel/core/errors.ts';
 import type { RecordedEvent } from '#kernel/core/event.ts';
 import { isWalletAccount, type Posting, postings } from '#services/wallets/ledger.ts';
@@ -43,10 +43,10 @@ export function unboundedMemory(): AuditMemory {
 }
 
 /**
- * @param topology says which events have a key in common, and hence an order
+ * @param lane says which events of a key have an order
  * @param memory what is missing in it counts as never seen
  */
-export function createAuditor(topology: Topology, memory: AuditMemory = unboundedMemory()): Auditor {
+export function createAuditor(lane: Lane, memory: AuditMemory = unboundedMemory()): Auditor {
   const { payments, wallets, deliveries } = memory;
   const accounts = new Map<string, number>();
   const sums = new Map<string, number>();
@@ -80,7 +80,7 @@ export function createAuditor(topology: Topology, memory: AuditMemory = unbounde
   };
 
   const observeDelivery = (event: RecordedEvent): readonly Finding[] =>
-    auditDelivery(factsOf(deliveries, event.metadata.correlationid, noDeliveries), event, topology);
+    auditDelivery(factsOf(deliveries, event.metadata.correlationid, noDeliveries), event, lane);
 
   return {
     observe: (event) => [...post(event), ...observePayment(event), ...observeWallet(event), ...observeDelivery(event)],

@@ -1,5 +1,4 @@
-import type { Topology } from '#kernel/bus/topology.ts';
-import { placeOf } from '#kernel/bus/topology.ts';
+import type { Lane } from '#kernel/bus/topology.ts';
 import type { RecordedEvent } from '#kernel/core/event.ts';
 import { type Finding, nameOf } from './finding.ts';
 
@@ -36,10 +35,10 @@ export function noDeliveries(): DeliveryFacts {
  * Takes an event into what is known of the deliveries within its process: as the effect of its cause, and as a cause
  * itself. A message leads to at most one event of each type; a second one shows that it was handled twice.
  */
-export function auditDelivery(facts: DeliveryFacts, event: RecordedEvent, topology: Topology): readonly Finding[] {
+export function auditDelivery(facts: DeliveryFacts, event: RecordedEvent, lane: Lane): readonly Finding[] {
   const findings = effectOf(facts, event);
-  const place = placeOf(topology, event);
-  if (place !== undefined) remember(facts, event, place.topic);
+  const topic = lane(event);
+  if (topic !== undefined) remember(facts, event, topic);
   return findings;
 }
 

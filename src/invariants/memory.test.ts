@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { lanesOf } from '#kernel/bus/topology.ts';
 import type { RecordedEvent } from '#kernel/core/event.ts';
 import { createIdSource } from '#kernel/core/ids.ts';
 import { positionIn } from '#kernel/core/log-position.ts';
@@ -9,7 +10,7 @@ import { auditDelivery, MAX_CAUSES, noDeliveries } from './delivery-audit.ts';
 import { createBoundedMemory, type WalletMoment } from './memory.ts';
 import { auditPayment, factsOfPast } from './payment-audit.ts';
 
-const TOPOLOGY = topologyOf({ topology: 'by-type' });
+const LANE = lanesOf([topologyOf({ topology: 'by-type' })]);
 const ids = createIdSource();
 const WALLET_ID = ids.uuid();
 
@@ -46,7 +47,7 @@ function createHistory() {
 async function auditBy(pageSize: number, events: readonly RecordedEvent[]) {
   const recalled = { payments: [] as string[], wallets: [] as WalletMoment[] };
   const memory = createBoundedMemory(
-    TOPOLOGY,
+    LANE,
     { maxPayments: pageSize, maxWallets: pageSize },
     {
       paymentsAt: async (wanted, position) => {
@@ -61,7 +62,7 @@ async function auditBy(pageSize: number, events: readonly RecordedEvent[]) {
       },
     },
   );
-  const auditor = createAuditor(TOPOLOGY, memory);
+  const auditor = createAuditor(LANE, memory);
   const findings: string[] = [];
   for (let from = 0; from < events.length; from += pageSize) {
     const page = events.slice(from, from + pageSize);
@@ -139,13 +140,13 @@ test('a process without end remembers a limited number of causes, and the latest
   openWallet();
   for (let n = 0; n < MAX_CAUSES + 10; n++) debit(WALLET_ID);
   const facts = noDeliveries();
-  for (const event of events) auditDelivery(facts, event, TOPOLOGY);
+  for (const event of events) auditDelivery(facts, event, LANE);
   assert.equal(facts.causes.size, MAX_CAUSES);
   const cause = events.at(-1)!;
   const effect = { ...cause, id: ids.uuid(), type: 'payments.approved', aggregateType: 'payment' };
   const handled = { ...effect, metadata: { ...effect.metadata, causationid: cause.id } };
-  assert.deepEqual(auditDelivery(facts, handled, TOPOLOGY), []);
-  const [again] = auditDelivery(facts, { ...handled, id: ids.uuid() }, TOPOLOGY);
+  assert.deepEqual(auditDelivery(facts, handled, LANE), []);
+  const [again] = auditDelivery(facts, { ...handled, id: ids.uuid() }, LANE);
   assert.equal(again!.invariant, 'handled_once');
 });
 
@@ -166,7 +167,7 @@ test('the order of one chain and of one stream is kept; two processes that write
   const invariantsOf = (first: RecordedEvent, second: RecordedEvent) => {
     const facts = noDeliveries();
     const effects = [second, first].map(({ id }) => event(9, WALLET_ID, id));
-    return [first, second, ...effects].flatMap((each) => auditDelivery(facts, each, TOPOLOGY)).map((f) => f.invariant);
+    return [first, second, ...effects].flatMap((each) => auditDelivery(facts, each, LANE)).map((f) => f.invariant);
   };
   assert.deepEqual(invariantsOf(event(1, 'a'), event(1, 'b')), ['in_order']);
   assert.deepEqual(invariantsOf(event(1, 'a'), event(2, 'a')), ['in_order']);

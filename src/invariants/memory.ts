@@ -1,5 +1,5 @@
 import { LRUCache } from 'lru-cache';
-import type { Topology } from '#kernel/bus/topology.ts';
+import type { Lane } from '#kernel/bus/topology.ts';
 import type { RecordedEvent } from '#kernel/core/event.ts';
 import type { LogPosition } from '#kernel/core/log-position.ts';
 import { WALLET } from '#services/wallets/contract.ts';
@@ -56,8 +56,8 @@ export interface BoundedMemory extends AuditMemory {
   clear(): void;
 }
 
-/** @param topology as of the auditor that the memory is for */
-export function createBoundedMemory(topology: Topology, limits: MemoryLimits, past: Past): BoundedMemory {
+/** @param lane as of the auditor that the memory is for */
+export function createBoundedMemory(lane: Lane, limits: MemoryLimits, past: Past): BoundedMemory {
   const payments = new LRUCache<string, PaymentFacts>({ max: limits.maxPayments });
   const deliveries = new LRUCache<string, DeliveryFacts>({ max: limits.maxPayments });
   const wallets = new LRUCache<string, WalletFacts>({ max: limits.maxWallets });
@@ -65,7 +65,7 @@ export function createBoundedMemory(topology: Topology, limits: MemoryLimits, pa
   const keepPayment = (id: string, { events, blind }: PastPayment): void => {
     const inOrder = events.toSorted((a, b) => a.sequence! - b.sequence!);
     const delivered = noDeliveries();
-    for (const event of inOrder) if (event.metadata.correlationid === id) auditDelivery(delivered, event, topology);
+    for (const event of inOrder) if (event.metadata.correlationid === id) auditDelivery(delivered, event, lane);
     payments.set(id, factsOfPast(id, inOrder, blind));
     deliveries.set(id, delivered);
   };

@@ -102,7 +102,10 @@ describe('start', () => {
   test('refuses a topology that there is not, and one that its data is not on', async () => {
     for (const [topology, message] of [
       ['by-moon', /^caudal: CAUDAL_TOPOLOGY=by-moon: known are by-type, single, by-flow, by-service, granular$/m],
-      ['single', /^caudal: CAUDAL_TOPOLOGY=single: the consumers of this database are on by-type, and would/m],
+      [
+        'single',
+        /^caudal: CAUDAL_TOPOLOGY=single: this database is on by-type; to move it: caudal topology migrate single$/m,
+      ],
     ] as const) {
       const { code, stderr } = await runProgram(['start'], { ...env, CAUDAL_TOPOLOGY: topology });
       assert.equal(code, 2);

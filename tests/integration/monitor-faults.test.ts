@@ -55,7 +55,7 @@ async function startMonitor(
       ...{ name: 'monitor', member: randomUUID(), types: ['counter.added'], exclusive: true },
       ...{ maxInbox: 1, fetchSize: 5, leaseMs: LEASE_MS },
     },
-    { store, groups, tail, topology: toyTopology() },
+    { store, groups, tail, topologies: [toyTopology()] },
   );
   const witness = createWitness(onObserved);
   const monitor = createMonitor(

@@ -121,7 +121,7 @@ describe('rebuilding a read model', () => {
     const groups = createPostgresGroupStore(pool);
     const limits = { maxInbox: 500, fetchSize: 200, leaseMs: 5000 };
     const settings = { name: FOLLOWED.consumer, member: 'one', types: COUNTERS.events, exclusive: true, ...limits };
-    const consumer = createConsumer(settings, { store, groups, tail, topology: TOPOLOGY });
+    const consumer = createConsumer(settings, { store, groups, tail, topologies: [TOPOLOGY] });
     const pace = { maxBatch: 100, maxCachedRows: 50, gatherMs: 1, busyGatherMs: 1, busyEvents: 1000, heartbeatMs: 50 };
     follower = createFollower(FOLLOWED.consumer, [COUNTERS], pace, { store, consumer, log, clock: systemClock });
     await follower.start();
@@ -166,14 +166,14 @@ describe('rebuilding a read model', () => {
   /** By what is saved: a follower that was put out of its group has no lag of its own. */
   async function caughtUp(): Promise<void> {
     for (;;) {
-      const { floor } = await readCoverage(pool, FOLLOWED, TOPOLOGY);
+      const { floor } = await readCoverage(pool, FOLLOWED, [TOPOLOGY]);
       if (distance(floor, await store.head()) === 0) return;
       await sleep(5);
     }
   }
 
   const run = (model: ReadModel, replace = false) =>
-    rebuild(model, { pool, topology: TOPOLOGY }, { replace, onProgress: () => undefined });
+    rebuild(model, { pool, topologies: [TOPOLOGY] }, { replace, onProgress: () => undefined });
 
   const described = () =>
     pool.query<{ what: string }>(
@@ -306,7 +306,7 @@ describe('rebuilding a read model', () => {
     const stop = () => {
       throw new Error('stopped by the test');
     };
-    const attempt = rebuild(FOLLOWED, { pool, topology: TOPOLOGY }, { replace: false, onProgress: stop });
+    const attempt = rebuild(FOLLOWED, { pool, topologies: [TOPOLOGY] }, { replace: false, onProgress: stop });
     await assert.rejects(attempt, /stopped by the test/);
     await pool.query('CREATE TABLE shop.counters_rebuilt (left_by_a_killed_one integer)');
     assert.equal((await run(FOLLOWED)).swapped, true);
@@ -316,7 +316,7 @@ describe('rebuilding a read model', () => {
     await startFollower();
     await makeCounters(5);
     const load = raise(100);
-    const check = (model: ReadModel) => checkReadModel(model, { pool, topology: TOPOLOGY }, () => undefined);
+    const check = (model: ReadModel) => checkReadModel(model, { pool, topologies: [TOPOLOGY] }, () => undefined);
     const whole = { different: 0, examples: [] };
     assert.partialDeepStrictEqual([await check(FOLLOWED), await check(INLINE)], [whole, whole]);
     await load;

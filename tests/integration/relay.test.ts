@@ -47,6 +47,7 @@ class Partitions {
       if (before !== undefined) throw new UnavailableError('the brokers have gone');
       return [...arrivals.values()];
     },
+    prepare: () => undefined,
     close: async () => undefined,
   };
 
@@ -82,9 +83,9 @@ async function startRelay(t: TestContext, backend: PostgresBackend, to: Destinat
     { maxBatch: 10, heartbeatMs: 50 },
     {
       store,
-      consumer: createConsumer(settings, { store, groups, tail, topology: TOPOLOGY }),
+      consumer: createConsumer(settings, { store, groups, tail, topologies: [TOPOLOGY] }),
       destination: to,
-      topology: TOPOLOGY,
+      topologies: async () => [TOPOLOGY],
       // One that is silent is dead to the others.
       clock: options.silent ? { ...systemClock, every: () => () => undefined } : systemClock,
       log: createLog('silent'),

@@ -1,4 +1,4 @@
-import type { Topology } from '#kernel/bus/topology.ts';
+import type { Lane } from '#kernel/bus/topology.ts';
 import type { RecordedEvent } from '#kernel/core/event.ts';
 import { CHAIN_START, link } from '#kernel/event-store/hash-chain.ts';
 import { compositeKey, type MemoryTables, type StoredEvent } from '#kernel/event-store/memory/tables.ts';
@@ -18,8 +18,8 @@ interface Seen {
   hash: string;
 }
 
-export function createTableAudit(tables: MemoryTables, topology: Topology): TableAudit {
-  const auditor = createAuditor(topology);
+export function createTableAudit(tables: MemoryTables, lane: Lane): TableAudit {
+  const auditor = createAuditor(lane);
   const seen = new Map<number, Seen>();
   let lastSequence = 0;
 

@@ -78,6 +78,7 @@ export function createDatabase(time: VirtualTime, random: Random, faults: Faults
       },
       groups: {
         join: (...args) => link.ask(() => groups.join(...args), HAND_OVER),
+        enter: (...args) => link.ask(() => groups.enter(...args), HAND_OVER),
         heartbeat: (...args) => link.ask(() => groups.heartbeat(...args), GROUP),
         exchange: (...args) => link.ask(() => groups.exchange(...args), HAND_OVER),
         leave: (...args) => link.ask(() => groups.leave(...args), HAND_OVER),

@@ -12,7 +12,9 @@ import {
   type ServiceInputs,
   serviceDefinitions,
 } from '#src/composition/services.ts';
+import { topologiesFrom } from '#src/composition/topology.ts';
 import type { ServiceName } from '#src/config.ts';
+import { topologyOf } from '#src/topologies.ts';
 import { createRandom } from '../support/random.ts';
 import type { Database, DatabaseView } from './database.ts';
 import { type Faults, seedOf } from './faults.ts';
@@ -149,15 +151,18 @@ export function startProcess(world: World, name: string, serves: readonly Servic
 }
 
 function createBackend(
-  { seed, faults }: World,
+  { seed, faults, layout }: World,
   machine: Machine,
   view: Omit<DatabaseView, 'synchronize'>,
   wakeOthers: () => void,
   listen: (onWake: () => void) => void,
 ): Backend {
   const random = createRandom(seedOf(seed, machine.name));
+  const home = topologyOf(layout.config);
   return {
     ...view,
+    topologies: topologiesFrom(home),
+    writtenTopologies: async () => [home],
     bus: undefined,
     clock: machine.clock,
     random: () => random.below(2 ** 32) / 2 ** 32,

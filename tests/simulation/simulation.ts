@@ -1,3 +1,4 @@
+import { lanesOf } from '#kernel/bus/topology.ts';
 import type { RecordedEvent } from '#kernel/core/event.ts';
 import { serviceDefinitions } from '#src/composition/services.ts';
 import type { ServiceName } from '#src/config.ts';
@@ -87,7 +88,7 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
     wakeOthers: (of) => platform.wakeOthers(of),
   };
   const platform = createPlatform(world);
-  const audit = createTableAudit(database.tables, topologyOf(layout.config));
+  const audit = createTableAudit(database.tables, lanesOf([topologyOf(layout.config)]));
   const isApproved = (id: string): boolean => audit.auditor.payment(id)?.final === 'APPROVED';
   const clients = createClients(world, createRandom(seedOf(seed, 'clients')), platform.choose, isApproved);
   const monkey = createMonkey(world, platform);

@@ -155,7 +155,7 @@ async function openLogBus(t: TestContext, backend: Backend): Promise<BusUnderTes
   onEnd(t, () => clearInterval(polls));
   return openBus(t, backend, topologyOf(), (topology, member, maxInbox) => {
     const settings = { name: 'things', member, types: [TYPE], maxInbox, fetchSize: 20, leaseMs: LEASE_MS };
-    return createConsumer(settings, { store: backend.store, groups: backend.groups, tail, topology });
+    return createConsumer(settings, { store: backend.store, groups: backend.groups, tail, topologies: [topology] });
   });
 }
 
@@ -186,7 +186,7 @@ async function openKafkaBus(t: TestContext): Promise<BusUnderTest> {
       {
         connection: { ...connection, clientId: `caudal-${member}` },
         groups: backend.groups,
-        topology,
+        topologies: [topology],
         clock: systemClock,
         log: LOG,
         makeTopics,
@@ -214,14 +214,14 @@ async function startRelay(
       store: backend.store,
       consumer: createConsumer(
         { ...settings, leaseMs: LEASE_MS },
-        { store: backend.store, groups: backend.groups, tail, topology },
+        { store: backend.store, groups: backend.groups, tail, topologies: [topology] },
       ),
       destination: createKafkaDestination(
         connection,
         { compression: 'snappy', store: 'test', source: () => '/caudal/test' },
         { makeTopics },
       ),
-      topology,
+      topologies: async () => [topology],
       clock: systemClock,
       log: LOG,
     },

@@ -69,7 +69,7 @@ function consumerOf(backend: Backend, options: ToyOptions, tail: Tail, name: str
       store: options.store ?? backend.store,
       groups: options.groups ?? backend.groups,
       tail,
-      topology: options.topology ?? toyTopology(),
+      topologies: [options.topology ?? toyTopology()],
     },
   );
 }

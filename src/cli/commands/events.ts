@@ -16,7 +16,6 @@ import {
 import { readHead, readLog } from '#kernel/event-store/postgres/read.ts';
 import { streamName } from '#kernel/event-store/store.ts';
 import type { Sql } from '#kernel/postgres/sql.ts';
-import { topologyOf } from '#src/topologies.ts';
 import { CliError, wrongUse } from '../failure.ts';
 import { wholeNumber, withExample, withJson } from '../options.ts';
 import { paint, printFields, printJson, printJsonLine } from '../output.ts';
@@ -116,9 +115,9 @@ async function findGiven(sql: Sql, given: string): Promise<StoredEvent> {
   return found;
 }
 
-async function showEvent({ config, database }: OpenStore, given: string, options: { json?: boolean }): Promise<void> {
+async function showEvent({ database }: OpenStore, given: string, options: { json?: boolean }): Promise<void> {
   const { event, storedAt } = await findGiven(database.pool, given);
-  const place = placeOf(topologyOf(config), event);
+  const place = placeOf(database.topologies[0], event);
   const kafka = await findInKafka(database.pool, { chain: event.chain, position: event.chainPosition });
   if (options.json)
     return printJson({ ...event, stored_at: new Date(storedAt).toISOString(), place: place ?? null, kafka });

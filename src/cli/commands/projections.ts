@@ -4,7 +4,6 @@ import { readHead } from '#kernel/event-store/postgres/read.ts';
 import { readCoverage } from '#kernel/projections/postgres/coverage.ts';
 import { countRows } from '#kernel/projections/postgres/twin-table.ts';
 import { type RebuildOutcome, rebuild } from '#kernel/projections/rebuild.ts';
-import { topologyOf } from '#src/topologies.ts';
 import { foundSomethingWrong, wrongUse } from '../failure.ts';
 import { withExample, withJson } from '../options.ts';
 import { type Column, printJson, printTable } from '../output.ts';
@@ -48,7 +47,7 @@ async function listProjections({ json }: { json?: boolean }): Promise<void> {
   const statuses = await withStore(async ({ config, database, log }) => {
     const found: ProjectionStatus[] = [];
     for (const { name, service, kept, ...model } of await readModels(config, log)) {
-      const { floor } = await readCoverage(database.pool, model, topologyOf(config));
+      const { floor } = await readCoverage(database.pool, model, database.topologies);
       const head = await readHead(database.pool);
       const rows = await countRows(database.pool, model.projection.table);
       found.push({ name, service, kept, position: distance({}, floor), lag: distance(floor, head), rows });
@@ -71,7 +70,7 @@ async function rebuildProjection(
     const progress = createProgress('Rebuilding', 0, 'events of the log');
     try {
       const options = { replace: replace ?? false, onProgress: progress.update };
-      return await rebuild(model, { pool: database.pool, topology: topologyOf(config) }, options);
+      return await rebuild(model, { pool: database.pool, topologies: database.topologies }, options);
     } finally {
       progress.stop();
     }

@@ -7,7 +7,6 @@ import { checkReadModel } from '#kernel/projections/check.ts';
 import { openFindings, settleFindings } from '#services/metrics/queries.ts';
 import { trialBalance } from '#services/wallets/queries.ts';
 import type { Finding as InvariantFinding } from '#src/invariants/finding.ts';
-import { topologyOf } from '#src/topologies.ts';
 import { CliError, foundSomethingWrong } from '../failure.ts';
 import { compareWithGateway } from '../gateway-record.ts';
 import { auditLog } from '../log-audit.ts';
@@ -106,7 +105,7 @@ async function runVerify({ json, gateway }: Options): Promise<void> {
 
 async function checkInvariants({ database, config }: OpenStore): Promise<readonly Finding[]> {
   const progress = createProgress('Checking the invariants', 0, 'events');
-  const findings = await auditLog(database.pool, config, progress.update).finally(progress.stop);
+  const findings = await auditLog(database.pool, database.topologies, config, progress.update).finally(progress.stop);
   return findings.map((finding) => ({ kind: 'invariant', ...finding }));
 }
 
@@ -137,16 +136,12 @@ async function checkReadModels(store: OpenStore, events: number): Promise<readon
 }
 
 /** What is wrong with a read model; undefined: nothing. */
-async function problemOf(
-  model: KnownReadModel,
-  { config, database }: OpenStore,
-  events: number,
-): Promise<string | undefined> {
+async function problemOf(model: KnownReadModel, { database }: OpenStore, events: number): Promise<string | undefined> {
   const progress = createProgress(`Checking ${model.name}`, events, 'events');
   try {
     const { different, examples } = await checkReadModel(
       model,
-      { pool: database.pool, topology: topologyOf(config) },
+      { pool: database.pool, topologies: database.topologies },
       (passed) => progress.update(passed),
     );
     if (different === 0) return undefined;

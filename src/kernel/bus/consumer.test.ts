@@ -38,7 +38,7 @@ async function openConsumer(announce: () => Promise<void> = async () => undefine
   };
   const topology = { name: 'none', topics: [], routes: new Map() };
   const groups = createMemoryGroupStore(tables, CLOCK);
-  const consumer: Consumer = createConsumer(settings, { store: slow, groups, tail, topology, announce });
+  const consumer: Consumer = createConsumer(settings, { store: slow, groups, tail, topologies: [topology], announce });
   await consumer.start();
   let count = 0;
   const append = async (): Promise<void> => {

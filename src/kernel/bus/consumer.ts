@@ -10,10 +10,12 @@ import {
   type Ownership,
   type PartitionRef,
   partitionName,
+  type Seat,
 } from './group.ts';
 import { createInbox } from './inbox.ts';
+import { handledBefore, topologyNamed } from './seat.ts';
 import type { Tail } from './tail.ts';
-import { type Place, placeOf, type Topology, topicsOf } from './topology.ts';
+import { deadLetterTopic, type Place, placeOf, type Topology, topicsOf } from './topology.ts';
 
 export interface ConsumerSettings {
   /** The service, or the read model, that consumes. */
@@ -61,6 +63,8 @@ export interface Consumer {
   /** Says "alive" and looks who else is; to be called about every second. */
   heartbeat(): Promise<void>;
   placeOf(event: RecordedEvent): Place | undefined;
+  /** The topic of its dead letters. @param named the one that the service names */
+  deadLetters(named: string): string;
   /** Events of the log that are not handled yet, its own types and others alike; 0 for a member that only stands by. */
   lag(): Promise<number>;
   readonly owned: readonly PartitionRef[];
@@ -76,16 +80,22 @@ interface Ports {
   readonly store: Pick<Store, 'readLog' | 'head'>;
   readonly groups: GroupStore;
   readonly tail: Tail;
-  readonly topology: Topology;
+  /** Those that it may be on: the first while the store knows of none. */
+  readonly topologies: readonly [Topology, ...Topology[]];
   /** Called before a member that was put out joins anew; see `Presence.announce`. */
   readonly announce?: () => Promise<void>;
 }
 
 /** A consumer of the event types, sharing the partitions of their topics with the other members of its group. */
 export function createConsumer(settings: ConsumerSettings, ports: Ports): Consumer {
-  const { store, groups, tail, topology } = ports;
+  const { store, groups, tail, topologies } = ports;
   const types = new Set(settings.types);
-  const partitions = partitionsFor(topology, settings);
+  const on = (name: string): readonly PartitionRef[] => partitionsFor(topologyNamed(topologies, name), settings);
+  let seat: Seat = { topology: topologies[0].name };
+  let topology = topologies[0];
+  let partitions: readonly PartitionRef[] = [];
+  let shared = new Set<string>();
+  let wasHandled = handledBefore(seat, topologies);
   const inbox = createInbox(LOG_START);
   let generation = 0;
   let member = settings.member;
@@ -130,7 +140,7 @@ export function createConsumer(settings: ConsumerSettings, ports: Ports): Consum
     const { ahead } = ownership.progress;
     const place = placeOf(topology, event) ?? LOG_PLACE;
     const name = partitionName(place);
-    if (!ownedNames.has(name)) return false;
+    if (!ownedNames.has(name) || wasHandled(event, event.chain)) return false;
     const handled = ahead[name];
     return handled === undefined || event.chainPosition > positionIn(handled, event.chain);
   };
@@ -171,11 +181,26 @@ export function createConsumer(settings: ConsumerSettings, ports: Ports): Consum
     }
   };
 
+  const enter = async (): Promise<void> => {
+    if (settings.exclusive) await groups.join(settings.name, member, on(seat.topology));
+    else seat = await groups.enter(settings.name, member, { home: topologies[0].name, on });
+    topology = topologyNamed(topologies, seat.topology);
+    partitions = on(seat.topology);
+    shared = new Set(partitions.map(partitionName));
+    wasHandled = handledBefore(seat, topologies);
+  };
+
+  /** Without the partitions of a topology that was left. */
+  const ofTopology = (seen: GroupView): GroupView => ({
+    ...seen,
+    partitions: seen.partitions.filter((ref) => shared.has(partitionName(ref))),
+  });
+
   const join = async (): Promise<void> => {
     member = generation === 0 ? settings.member : `${settings.member}.${generation}`;
     generation += 1;
-    await groups.join(settings.name, member, partitions);
-    view = await groups.heartbeat(settings.name, member, settings.leaseMs);
+    await enter();
+    view = ofTopology(await groups.heartbeat(settings.name, member, settings.leaseMs));
     own({ owned: [], progress: { cursor: LOG_START, ahead: {} } });
     await rebalance();
   };
@@ -200,7 +225,8 @@ export function createConsumer(settings: ConsumerSettings, ports: Ports): Consum
       const next = inbox.take(max);
       if (next === undefined) return undefined;
       const { owned, progress } = ownership;
-      const allOurs = owned.length === partitions.length && Object.keys(progress.ahead).length === 0;
+      const allOurs =
+        owned.length === partitions.length && Object.keys(progress.ahead).length === 0 && seat.left === undefined;
       const events = allOurs ? next.events : next.events.filter(isOurs);
       if (events.length > 0) taken = next.position;
       return { events, progress: progressAt(next.position) };
@@ -244,11 +270,12 @@ export function createConsumer(settings: ConsumerSettings, ports: Ports): Consum
       const seen = await groups.heartbeat(settings.name, asked, settings.leaseMs);
       if (asked !== member) return;
       idleDue = true;
-      view = seen;
+      view = ofTopology(seen);
       if (needsExchange()) ready();
       else view = undefined;
     },
     placeOf: (event) => placeOf(topology, event),
+    deadLetters: (named) => deadLetterTopic(topology, named),
     lag: async () =>
       ownership.owned.length === 0
         ? 0
@@ -268,7 +295,8 @@ export function createConsumer(settings: ConsumerSettings, ports: Ports): Consum
 }
 
 /** Where an event stands for a consumer of types that are on no topic: the log itself is the one partition. */
-const LOG_PLACE: PartitionRef = { topic: 'log', partition: 0 };
+export const LOG_TOPIC = 'log';
+const LOG_PLACE: PartitionRef = { topic: LOG_TOPIC, partition: 0 };
 
 function partitionsFor(topology: Topology, settings: ConsumerSettings): readonly PartitionRef[] {
   if (settings.exclusive) return [LOG_PLACE];

@@ -59,10 +59,37 @@ export function progressOf(partitions: readonly StandingPartition[]): MemberProg
   };
 }
 
+/**
+ * The topology that a consumer is on. Its members learn it when they join: who moves a consumer to another puts them out. What
+ * was handled before the move is told by where the partitions stood that were left, which stay as they are: an event is
+ * handled when its place on either topology has passed it. So a consumer moves at any moment, and back as easily.
+ */
+export interface Seat {
+  readonly topology: string;
+  /** The topology that it was on before; undefined when it never moved, or that is long past. */
+  readonly left?: Left;
+}
+
+export interface Left {
+  readonly topology: string;
+  /** By partition name. */
+  readonly standings: Readonly<Record<string, LogPosition>>;
+}
+
+/** What a consumer shares among its members. */
+export interface Share {
+  /** The topology of a consumer that is new, where the store knows none yet. */
+  readonly home: string;
+  /** Its partitions on a topology. */
+  on(topology: string): readonly PartitionRef[];
+}
+
 /** The port of group membership: shared rows that say who handles what. PostgreSQL, or memory in simulations. */
 export interface GroupStore {
   /** Enters as a member without partitions; makes the partitions that are new, standing at the log's start. */
   join(consumer: string, member: string, partitions: readonly PartitionRef[]): Promise<void>;
+  /** The same of a consumer of topics: which partitions it has is a matter of the topology that it is on at this moment. */
+  enter(consumer: string, member: string, share: Share): Promise<Seat>;
   /**
    * Says "alive", puts out the members that did not for `leaseMs` (their partitions go free where they stood), and looks.
    * A heartbeat of the future, left from before the clock was set back, counts as one of this moment: else whoever died

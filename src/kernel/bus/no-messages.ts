@@ -18,6 +18,7 @@ export function consumeNothing(name: string, member: string): Consumer {
     idleProgress: () => undefined,
     heartbeat: nothing,
     placeOf: () => undefined,
+    deadLetters: (named) => named,
     lag: async () => 0,
     owned: [],
     onReady: () => undefined,

@@ -5,7 +5,7 @@ import type { Progress, Store, Writer } from '../event-store/store.ts';
 import type { Log } from '../observability/log.ts';
 import type { Consumer } from './consumer.ts';
 import { LANDINGS, type Landing, landingsOf } from './landings.ts';
-import { type Place, placesOf, type Topology } from './topology.ts';
+import { type Place, placesOf, type Topic, type Topology } from './topology.ts';
 
 /** An event on its way out of the store. */
 export interface Departure {
@@ -23,6 +23,8 @@ export interface Arrival {
 
 /** Where events go: Kafka, or a list in a test. */
 export interface Destination {
+  /** Says which topics will be written to: those that are missing are made before the next event. */
+  prepare(topics: readonly Topic[]): void;
   /**
    * Writes events, in order for each partition. Called again only when it has ended.
    * @throws UnavailableError it is not known which of them were written
@@ -55,7 +57,11 @@ interface Ports {
   /** Of all types that the topology routes, exclusive: it knows who is active, and how far the relay has come. */
   readonly consumer: Consumer;
   readonly destination: Destination;
-  readonly topology: Topology;
+  /**
+   * The topologies whose topics get each event. Asked after each joining: who changes them puts the relay out, so that its
+   * progress at that moment says which events were the first to go to others.
+   */
+  topologies(): Promise<readonly Topology[]>;
   readonly clock: Scheduler;
   readonly log: Log;
 }
@@ -68,8 +74,9 @@ const NAME = 'relay';
  * be noted is sent again, and readers know it by its position in its chain.
  */
 export function createRelay(settings: RelaySettings, ports: Ports): Relay {
-  const { store, consumer, destination, topology, clock, log } = ports;
+  const { store, consumer, destination, clock, log } = ports;
   let writer: Writer;
+  let topologies: readonly Topology[] = [];
   let stopping = false;
   /** Why events cannot leave: it is said once. */
   let trouble: string | undefined;
@@ -95,8 +102,15 @@ export function createRelay(settings: RelaySettings, ports: Ports): Relay {
     if (progress !== undefined) await save(progress, []);
   };
 
+  const prepare = async (): Promise<void> => {
+    topologies = await ports.topologies();
+    destination.prepare([
+      ...new Map(topologies.flatMap(({ topics }) => topics.map((topic) => [topic.name, topic]))).values(),
+    ]);
+  };
+
   const carry = async (events: readonly RecordedEvent[], progress: Progress): Promise<void> => {
-    const departures = events.flatMap((event) => placesOf(topology, event).map((place) => ({ event, place })));
+    const departures = events.flatMap((event) => placesOnAll(topologies, event).map((place) => ({ event, place })));
     const arrivals = await send(departures);
     const now = clock.now();
     await save(
@@ -109,7 +123,8 @@ export function createRelay(settings: RelaySettings, ports: Ports): Relay {
   const send = async (departures: readonly Departure[]): Promise<readonly Arrival[]> => {
     try {
       const arrivals = await destination.send(departures);
-      if (trouble !== undefined) log.info({ topology: topology.name }, 'events leave for Kafka again');
+      if (trouble !== undefined)
+        log.info({ topologies: topologies.map(({ name }) => name) }, 'events leave for Kafka again');
       trouble = undefined;
       return arrivals;
     } catch (cause) {
@@ -142,7 +157,8 @@ export function createRelay(settings: RelaySettings, ports: Ports): Relay {
     while (!stopping) {
       try {
         await writer.recover();
-        return await consumer.rewind(membershipLost);
+        await consumer.rewind(membershipLost);
+        return await prepare();
       } catch (again) {
         log.debug({ error: toError(again) }, 'the relay waits for the store');
         membershipLost ||= again instanceof MembershipLostError;
@@ -174,6 +190,7 @@ export function createRelay(settings: RelaySettings, ports: Ports): Relay {
       writer = await store.openWriter(NAME);
       consumer.onReady(() => wake());
       await consumer.start();
+      await prepare();
       endBeats = clock.every(settings.heartbeatMs, () => {
         consumer
           .heartbeat()
@@ -194,6 +211,13 @@ export function createRelay(settings: RelaySettings, ports: Ports): Relay {
     },
     lag: () => consumer.lag(),
   };
+}
+
+/** Topologies may have a topic in common; an event is written to it once. */
+function placesOnAll(topologies: readonly Topology[], event: RecordedEvent): readonly Place[] {
+  const places = topologies.flatMap((topology) => placesOf(topology, event));
+  if (topologies.length === 1) return places;
+  return [...new Map(places.map((place) => [place.topic, place])).values()];
 }
 
 function passesByWaiting(error: Error): boolean {

@@ -55,6 +55,17 @@ export function placesOf(topology: Topology, event: RecordedEvent): readonly Pla
   return [route.topic, ...(route.copies ?? [])].map((topic) => placeOn(topology, topic, route, event));
 }
 
+/** What orders an event among those of its key; undefined for one that is on no topic. */
+export type Lane = (event: RecordedEvent) => string | undefined;
+
+/** The lanes of all of the topologies together: two events of one key have the same when they share a topic on each. */
+export function lanesOf(topologies: readonly Topology[]): Lane {
+  return (event) => {
+    const topics = topologies.flatMap((topology) => placeOf(topology, event)?.topic ?? []);
+    return topics.length === 0 ? undefined : topics.join(' ');
+  };
+}
+
 /** The topics that services consume any of the event types from. */
 export function topicsOf(topology: Topology, types: readonly string[]): readonly Topic[] {
   const names = new Set(types.flatMap((type) => topology.routes.get(type) ?? []).map((route) => route.topic));

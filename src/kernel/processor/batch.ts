@@ -304,7 +304,11 @@ function placeKey(place: Place): string {
 }
 
 function contextOf(ports: BatchPorts) {
-  return { consumer: ports.service.name, dlqTopic: ports.service.dlqTopic, clock: ports.clock };
+  return {
+    consumer: ports.service.name,
+    dlqTopic: ports.consumer.deadLetters(ports.service.dlqTopic),
+    clock: ports.clock,
+  };
 }
 
 function failureOf(item: MessageItem, error: Error, ports: BatchPorts): Failure {

@@ -11,7 +11,7 @@ import type { RebuildPorts } from './rebuild.ts';
  */
 export function checkReadModel(
   { projection, ...source }: ReadModel,
-  { pool, topology }: RebuildPorts,
+  { pool, topologies }: RebuildPorts,
   onProgress: (passed: number) => void,
 ): Promise<Comparison> {
   const { table } = projection;
@@ -21,7 +21,7 @@ export function checkReadModel(
     await sql.query('SET LOCAL statement_timeout = 0');
     await createTwin(sql, table, twin);
     const { waiting, discarded } = await readUnhandled(sql, source.consumer);
-    const { ceiling, covers } = await readCoverage(sql, source, topology);
+    const { ceiling, covers } = await readCoverage(sql, source, topologies);
     const build = createBuild(projection, twin, new Set([...waiting, ...discarded]));
     await build.fold(sql, { from: LOG_START, to: ceiling, covers }, onProgress);
     const comparison = await compareTables(sql, projection, twin);

@@ -18,7 +18,8 @@ import {
 export interface RebuildPorts {
   /** At least three connections. */
   readonly pool: Pool;
-  readonly topology: Topology;
+  /** Those that there are, the store's current one first. */
+  readonly topologies: readonly [Topology, ...Topology[]];
 }
 
 export interface RebuildOptions {
@@ -71,7 +72,7 @@ export function rebuild(model: ReadModel, ports: RebuildPorts, options: RebuildO
       await pool.query(`ANALYZE ${twin.name}`);
       return await pool.transaction(async (sql) => {
         await hold(sql, model, skipped);
-        return finish(sql, build, position, model, ports.topology, options.replace);
+        return finish(sql, build, position, model, ports.topologies, options.replace);
       });
     } finally {
       await dropTwin(pool, twin);
@@ -102,12 +103,12 @@ async function discardedMessages(sql: Sql, consumer: string): Promise<ReadonlySe
 async function catchUp(
   build: Build,
   model: ReadModel,
-  { pool, topology }: RebuildPorts,
+  { pool, topologies }: RebuildPorts,
   options: RebuildOptions,
 ): Promise<LogPosition> {
   let position: LogPosition = LOG_START;
   for (let round = 0; round < MAX_ROUNDS; round++) {
-    const { floor } = await readCoverage(pool, model, topology);
+    const { floor } = await readCoverage(pool, model, topologies);
     const total = distance(LOG_START, floor);
     const before = distance(LOG_START, position);
     const stretch = { from: position, to: floor, covers: () => true };
@@ -134,12 +135,12 @@ async function finish(
   build: Build,
   position: LogPosition,
   model: ReadModel,
-  topology: Topology,
+  topologies: RebuildPorts['topologies'],
   replace: boolean,
 ): Promise<RebuildOutcome> {
   const { projection, consumer } = model;
   const twin = twinOf(projection.table);
-  const { ceiling, covers, partitions } = await readCoverage(sql, model, topology);
+  const { ceiling, covers, partitions } = await readCoverage(sql, model, topologies);
   await build.fold(sql, { from: position, to: ceiling, covers }, () => undefined);
   const comparison = await compareTables(sql, projection, twin);
   const swapped = comparison.different === 0 || replace;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { partitionName } from '#kernel/bus/group.ts';
-import { placeOf, topicsOf } from '#kernel/bus/topology.ts';
+import { lanesOf, placeOf, topicsOf } from '#kernel/bus/topology.ts';
 import type { RecordedEvent } from '#kernel/core/event.ts';
 import { SERVICE_NAMES } from '#src/config.ts';
 import { createAuditor, paymentOf } from '#src/invariants/auditor.ts';
@@ -80,7 +80,7 @@ for (const topology of TOPOLOGIES) {
         assert.deepEqual(owned.sort(), expected.sort(), name);
       }
       const events = (await wholeLog(kernel.backend.store)).filter(({ aggregateType }) => aggregateType !== 'test');
-      const auditor = createAuditor(topology);
+      const auditor = createAuditor(lanesOf([topology]));
       assert.deepEqual(events.flatMap(auditor.observe), []);
       assert.deepEqual(auditor.atRest(), []);
       if (ONE_PARTITION.includes(topology.name)) checkPartitions(events);

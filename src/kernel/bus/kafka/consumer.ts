@@ -1,5 +1,5 @@
-import { pause, type Scheduler } from '../../core/clock.ts';
-import { MembershipLostError, toError } from '../../core/errors.ts';
+import type { Scheduler } from '../../core/clock.ts';
+import { MembershipLostError } from '../../core/errors.ts';
 import type { RecordedEvent } from '../../core/event.ts';
 import { LOG_START, type LogPosition } from '../../core/log-position.ts';
 import type { Progress } from '../../event-store/store.ts';
@@ -12,14 +12,16 @@ import {
   type Ownership,
   type PartitionRef,
   partitionName,
+  type Seat,
   standing,
 } from '../group.ts';
-import { groupName, placeOf, type Topology, topicsOf } from '../topology.ts';
+import { handledBefore, topologyNamed } from '../seat.ts';
+import { deadLetterTopic, placeOf, type Topology, topicsOf } from '../topology.ts';
 import type { KafkaConnection } from './client.ts';
 import { fromMessage } from './cloud-event.ts';
-import { createFetcher, type Fetched, type FetchPoint } from './fetcher.ts';
-import { createMembership } from './membership.ts';
+import type { Fetched, FetchPoint } from './fetcher.ts';
 import { advance, isHandled, offsetOf, topicTagOf } from './standing.ts';
+import { createSubscription, type Subscription } from './subscription.ts';
 
 export interface KafkaConsumerSettings {
   /** The service that consumes. */
@@ -46,16 +48,15 @@ export interface KafkaConsumerSettings {
 interface Ports {
   readonly connection: KafkaConnection;
   readonly groups: GroupStore;
-  readonly topology: Topology;
+  /** Those that it may be on: the first while the store knows of none. */
+  readonly topologies: readonly [Topology, ...Topology[]];
   readonly clock: Scheduler;
   readonly log: Log;
   /** Creates the topics that are missing. */
-  makeTopics(): Promise<void>;
+  makeTopics(topology: Topology): Promise<void>;
   /** Called before a member that was put out joins anew; see `Presence.announce`. */
   readonly announce?: () => Promise<void>;
 }
-
-const RETRY_MS = 1_000;
 
 /** A message that was fetched; without an event when it was handled before. */
 interface Waiting {
@@ -82,10 +83,17 @@ interface Owned {
  * another is handled there from the very message where it was left.
  */
 export function createKafkaConsumer(settings: KafkaConsumerSettings, ports: Ports): Consumer {
-  const { connection, groups, topology, clock, log } = ports;
+  const { groups, topologies, clock, log } = ports;
   const { name: consumer } = settings;
-  const topics = topicsOf(topology, settings.types);
   const types = new Set(settings.types);
+  const on = (name: string): readonly PartitionRef[] =>
+    topicsOf(topologyNamed(topologies, name), settings.types).flatMap((topic) =>
+      Array.from({ length: topic.partitions }, (_, partition) => ({ topic: topic.name, partition })),
+    );
+  let seat: Seat = { topology: topologies[0].name };
+  let topology = topologies[0];
+  let wasHandled = handledBefore(seat, topologies);
+  let subscription: Subscription | undefined;
   let generation = 0;
   let member = settings.member;
   let ownership: Ownership = { owned: [], progress: { cursor: LOG_START, ahead: {} } };
@@ -96,43 +104,19 @@ export function createKafkaConsumer(settings: KafkaConsumerSettings, ports: Port
   let passed = false;
   let idleDue = false;
   let ready: () => void = () => undefined;
-  let stopped = false;
-  let beginning: Promise<void> = Promise.resolve();
   let endCommits: () => void = () => undefined;
 
-  const memberships = topics.map((topic) => ({
-    topic: topic.name,
-    membership: createMembership(
-      connection,
+  const subscribe = (): Subscription =>
+    createSubscription(
+      { consumer, topics: topicsOf(topology, settings.types).map(({ name }) => name), ...settings },
       {
-        groupId: groupName(consumer, topic.name),
-        topic: topic.name,
-        sessionTimeoutMs: settings.sessionTimeoutMs,
-        heartbeatMs: settings.kafkaHeartbeatMs,
+        ...ports,
+        makeTopics: () => ports.makeTopics(topology),
+        points: () => (waiting.length >= settings.maxInbox ? [] : [...owned.values()].map(toPoint)),
+        deliver: (point, fetched) => accept(point, fetched),
+        onAssigned: () => lookSoon(),
       },
-      clock,
-      log,
-      () => lookSoon(),
-    ),
-    committed: new Map<number, number>(),
-  }));
-
-  const fetcher = createFetcher(
-    connection,
-    {
-      topics: topics.map((topic) => topic.name),
-      waitMs: settings.fetchWaitMs,
-      maxBytes: settings.fetchBytes,
-      partitionBytes: settings.partitionBytes,
-    },
-    {
-      points: () => (waiting.length >= settings.maxInbox ? [] : [...owned.values()].map(toPoint)),
-      deliver: (point, fetched) => accept(point, fetched),
-      makeTopics: ports.makeTopics,
-      clock,
-      log,
-    },
-  );
+    );
 
   const accept = (point: FetchPoint, fetched: Fetched): void => {
     const name = partitionName(point);
@@ -143,7 +127,8 @@ export function createKafkaConsumer(settings: KafkaConsumerSettings, ports: Port
     partition.end = fetched.end;
     for (const message of fetched.messages) {
       const { event, chain } = fromMessage(message);
-      const handled = chain !== undefined && isHandled(partition.fetched, chain, event.chainPosition);
+      const handled =
+        chain !== undefined && (isHandled(partition.fetched, chain, event.chainPosition) || wasHandled(event, chain));
       const wanted = !handled && (chain === undefined || types.has(event.type));
       waiting.push({ name, offset: message.offset, topicTag, chain, event: wanted ? event : undefined });
       advance(partition.fetched, { offset: message.offset, topicTag, chain, position: event.chainPosition });
@@ -164,7 +149,7 @@ export function createKafkaConsumer(settings: KafkaConsumerSettings, ports: Port
       }),
     );
     waiting = [];
-    fetcher.poke();
+    subscription?.poke();
   };
 
   const progressNow = (): Progress => {
@@ -172,12 +157,9 @@ export function createKafkaConsumer(settings: KafkaConsumerSettings, ports: Port
     return { consumer, member, value: { cursor: LOG_START, ahead } satisfies MemberProgress };
   };
 
-  const assigned = (): readonly PartitionRef[] =>
-    memberships.flatMap(({ topic, membership }) => membership.assigned.map((partition) => ({ topic, partition })));
-
   /** What has to change hands: given back at once, taken as soon as the owner before has given it back or is put out. */
   const exchangeDue = (seen: GroupView): { readonly release: PartitionRef[]; readonly acquire: PartitionRef[] } => {
-    const wanted = new Map(assigned().map((ref) => [partitionName(ref), ref]));
+    const wanted = new Map((subscription?.assigned ?? []).map((ref) => [partitionName(ref), ref]));
     const free = seen.partitions.filter((partition) => partition.owner === undefined).map(partitionName);
     return {
       release: ownership.owned.filter((ref) => !wanted.has(partitionName(ref))),
@@ -201,13 +183,22 @@ export function createKafkaConsumer(settings: KafkaConsumerSettings, ports: Port
     look().catch((error: Error) => log.debug({ consumer, error }, 'cannot look at the group yet'));
   };
 
+  /** Who comes to another topology leaves the groups of the topics before. */
+  const enter = async (): Promise<void> => {
+    const before = seat.topology;
+    seat = await groups.enter(consumer, member, { home: topologies[0].name, on });
+    topology = topologyNamed(topologies, seat.topology);
+    wasHandled = handledBefore(seat, topologies);
+    if (subscription !== undefined && seat.topology === before) return;
+    await subscription?.close();
+    subscription = subscribe();
+    subscription.start();
+  };
+
   const join = async (): Promise<void> => {
     member = generation === 0 ? settings.member : `${settings.member}.${generation}`;
     generation += 1;
-    const partitions = topics.flatMap((topic) =>
-      Array.from({ length: topic.partitions }, (_, partition) => ({ topic: topic.name, partition })),
-    );
-    await groups.join(consumer, member, partitions);
+    await enter();
     own({ owned: [], progress: { cursor: LOG_START, ahead: {} } });
     view = await groups.heartbeat(consumer, member, settings.leaseMs);
     await exchange();
@@ -222,31 +213,11 @@ export function createKafkaConsumer(settings: KafkaConsumerSettings, ports: Port
   };
 
   const commitOffsets = async (): Promise<void> => {
-    await Promise.all(
-      memberships.map(async ({ topic, membership, committed }) => {
-        const due = new Map<number, number>();
-        for (const ref of ownership.owned) {
-          const offset = ref.topic === topic ? offsetOf(standing(ownership.progress, ref)) : undefined;
-          if (offset !== undefined && committed.get(ref.partition) !== offset) due.set(ref.partition, offset);
-        }
-        await membership.commit(due);
-        for (const [partition, offset] of due) committed.set(partition, offset);
-      }),
-    );
-  };
-
-  /** In the background: nobody who only wants to ask the service something has to wait for Kafka. */
-  const begin = async (): Promise<void> => {
-    for (let attempt = 1; !stopped; attempt++) {
-      try {
-        await ports.makeTopics();
-        for (const { membership } of memberships) membership.start();
-        return;
-      } catch (error) {
-        if (attempt === 1) log.warn({ consumer, error: toError(error) }, 'cannot consume yet; trying again');
-        await pause(clock, RETRY_MS);
-      }
-    }
+    const offsets = ownership.owned.flatMap((ref) => {
+      const offset = offsetOf(standing(ownership.progress, ref));
+      return offset === undefined ? [] : [{ ...ref, offset }];
+    });
+    await subscription?.commit(offsets);
   };
 
   const takeFrom = (next: Waiting): RecordedEvent | undefined => {
@@ -259,7 +230,6 @@ export function createKafkaConsumer(settings: KafkaConsumerSettings, ports: Port
   return {
     start: async () => {
       await join();
-      beginning = begin();
       endCommits = clock.every(settings.commitMs, () => void commitOffsets());
     },
     take: (max) => {
@@ -273,7 +243,7 @@ export function createKafkaConsumer(settings: KafkaConsumerSettings, ports: Port
       }
       const wasFull = waiting.length >= settings.maxInbox;
       waiting = waiting.slice(used);
-      if (wasFull && waiting.length < settings.maxInbox) fetcher.poke();
+      if (wasFull && waiting.length < settings.maxInbox) subscription?.poke();
       passed ||= events.length === 0;
       return { events, progress: progressNow() };
     },
@@ -312,6 +282,7 @@ export function createKafkaConsumer(settings: KafkaConsumerSettings, ports: Port
       idleDue = true;
     },
     placeOf: (event) => placeOf(topology, event),
+    deadLetters: (named) => deadLetterTopic(topology, named),
     lag: async () => {
       let lag = 0;
       for (const { ref, end } of owned.values())
@@ -322,23 +293,21 @@ export function createKafkaConsumer(settings: KafkaConsumerSettings, ports: Port
       return ownership.owned;
     },
     get trouble() {
-      return fetcher.trouble;
+      return subscription?.trouble;
     },
     onReady: (listener) => {
       ready = listener;
     },
     stop: async () => {
-      stopped = true;
       endCommits();
-      await beginning;
+      await subscription?.stopReading();
       await commitOffsets();
-      await fetcher.close();
       try {
         // First where it counts: whoever is given the partitions next finds them free.
         await groups.exchange(consumer, member, ownership.owned, []);
         await groups.leave(consumer, member);
       } finally {
-        await Promise.all(memberships.map(({ membership }) => membership.leave()));
+        await subscription?.close();
       }
     },
   };

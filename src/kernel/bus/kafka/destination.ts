@@ -1,5 +1,6 @@
 import type { RecordedEvent } from '../../core/event.ts';
 import type { Arrival, Departure, Destination } from '../relay.ts';
+import type { Topic } from '../topology.ts';
 import type { KafkaConnection } from './client.ts';
 import { type OutgoingMessage, toMessage } from './cloud-event.ts';
 import { type Compression, createOrderedProducer } from './producer.ts';
@@ -19,8 +20,8 @@ export interface DestinationSettings {
 const MAX_PARTITION_BYTES = 1_000_000;
 
 interface Ports {
-  /** Creates the topics that are missing. */
-  makeTopics(): Promise<void>;
+  /** Creates those of the topics that are missing. */
+  makeTopics(topics: readonly Topic[]): Promise<void>;
 }
 
 /** Kafka, as the place where a relay brings events. */
@@ -30,10 +31,15 @@ export function createKafkaDestination(
   { makeTopics }: Ports,
 ): Destination {
   const producer = createOrderedProducer(connection, compression);
+  let topics: readonly Topic[] = [];
   let topicsMade = false;
   return {
+    prepare: (next) => {
+      topics = next;
+      topicsMade = false;
+    },
     send: async (departures) => {
-      if (!topicsMade) await makeTopics();
+      if (!topicsMade) await makeTopics(topics);
       topicsMade = true;
       try {
         const arrivals: Arrival[] = [];

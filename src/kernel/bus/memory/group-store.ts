@@ -9,6 +9,7 @@ import {
 } from '../../event-store/memory/tables.ts';
 import {
   type GroupStore,
+  type Left,
   type MemberProgress,
   type PartitionRef,
   partitionName,
@@ -50,16 +51,30 @@ export function createMemoryGroupStore(tables: MemoryTables, clock: Clock): Grou
     return dead.map(([member]) => member);
   };
 
+  const join = (consumer: string, member: string, partitions: readonly PartitionRef[]): void => {
+    if (membersOf(consumer).has(member)) throw new ConflictError(`${member} is a member already`);
+    for (const ref of partitions) {
+      const name = partitionName(ref);
+      const known = partitionsOf(consumer);
+      if (!known.has(name)) known.set(name, { ...ref, owner: undefined, progress: LOG_START });
+    }
+    const progress: MemberProgress = { cursor: LOG_START, ahead: {} };
+    membersOf(consumer).set(member, { progress: JSON.stringify(progress), heartbeatAt: clock.now() });
+  };
+
+  const leftBehind = (consumer: string, topology: string, partitions: readonly PartitionRef[]): Left => {
+    const names = new Set(partitions.map(partitionName));
+    const rows = [...partitionsOf(consumer)].filter(([name]) => names.has(name));
+    return { topology, standings: Object.fromEntries(rows.map(([name, { progress }]) => [name, progress])) };
+  };
+
   return {
-    join: async (consumer, member, partitions) => {
-      if (membersOf(consumer).has(member)) throw new ConflictError(`${member} is a member already`);
-      for (const ref of partitions) {
-        const name = partitionName(ref);
-        const known = partitionsOf(consumer);
-        if (!known.has(name)) known.set(name, { ...ref, owner: undefined, progress: LOG_START });
-      }
-      const progress: MemberProgress = { cursor: LOG_START, ahead: {} };
-      membersOf(consumer).set(member, { progress: JSON.stringify(progress), heartbeatAt: clock.now() });
+    join: async (...args) => join(...args),
+    enter: async (consumer, member, share) => {
+      const { topology, left } = tables.seats.get(consumer) ?? { topology: share.home, left: undefined };
+      tables.seats.set(consumer, { topology, left });
+      join(consumer, member, share.on(topology));
+      return left === undefined ? { topology } : { topology, left: leftBehind(consumer, left, share.on(left)) };
     },
     heartbeat: async (consumer, member, leaseMs) => {
       const own = membersOf(consumer).get(member);

@@ -4,12 +4,15 @@ import type { Pool } from '../../postgres/pool.ts';
 import type { Sql } from '../../postgres/sql.ts';
 import {
   type GroupStore,
+  type Left,
   type MemberProgress,
   type OwnedPartition,
   type Ownership,
   type PartitionRef,
   partitionName,
   progressOf,
+  type Seat,
+  type Share,
   type StandingPartition,
   standing,
 } from '../group.ts';
@@ -18,6 +21,7 @@ import {
 export function createPostgresGroupStore(pool: Pool): GroupStore {
   return {
     join: (consumer, member, partitions) => pool.transaction((sql) => join(sql, consumer, member, partitions)),
+    enter: (consumer, member, share) => pool.transaction((sql) => enter(sql, consumer, member, share)),
     heartbeat: async (consumer, member, leaseMs) => {
       await pool.query(
         `UPDATE bus_members SET heartbeat_at = now()
@@ -56,6 +60,47 @@ async function join(sql: Sql, consumer: string, member: string, partitions: read
     `INSERT INTO bus_members (consumer, member, progress, heartbeat_at) VALUES ($1, $2, '{"cursor": {}, "ahead": {}}', now())`,
     [consumer, member],
   );
+}
+
+/** The row of its seat is locked: a move comes before all of this, or after it, and then puts this member out. */
+async function enter(sql: Sql, consumer: string, member: string, share: Share): Promise<Seat> {
+  await sql.query(
+    `INSERT INTO bus_seats (consumer, topology)
+      SELECT $1, coalesce((SELECT topology FROM bus_topologies WHERE role = 'current'), $2) ON CONFLICT DO NOTHING`,
+    [consumer, share.home],
+  );
+  await sql.query('SELECT 1 FROM bus_seats WHERE consumer = $1 FOR SHARE', [consumer]);
+  const { topology, left_topology: left } = (await readSeat(sql, consumer))!;
+  await join(sql, consumer, member, share.on(topology));
+  return left === null ? { topology } : { topology, left: await leftBehind(sql, consumer, left, share.on(left)) };
+}
+
+export interface SeatRow {
+  readonly topology: string;
+  readonly left_topology: string | null;
+}
+
+/** Which topology a consumer is on, and which it was on before; undefined when it never joined. */
+export async function readSeat(sql: Sql, consumer: string): Promise<SeatRow | undefined> {
+  const rows = await sql.query<SeatRow>('SELECT topology, left_topology FROM bus_seats WHERE consumer = $1', [
+    consumer,
+  ]);
+  return rows[0];
+}
+
+/** Where the partitions of a topology that the consumer has left stand. */
+async function leftBehind(
+  sql: Sql,
+  consumer: string,
+  topology: string,
+  partitions: readonly PartitionRef[],
+): Promise<Left> {
+  const rows = await sql.query<StandingPartition>(
+    `SELECT p.topic, p.partition, p.progress FROM bus_partitions p
+      JOIN unnest($2::text[], $3::int[]) AS a(topic, partition) USING (topic, partition) WHERE p.consumer = $1`,
+    [consumer, ...refArrays(partitions)],
+  );
+  return { topology, standings: Object.fromEntries(rows.map((row) => [partitionName(row), row.progress])) };
 }
 
 /** Locking a member's row waits for a commit of its that is under way, and refuses those after. */

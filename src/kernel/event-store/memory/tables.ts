@@ -36,6 +36,12 @@ export interface MemoryPartition {
   progress: LogPosition;
 }
 
+/** Which topology a consumer is on, and which it left. */
+export interface MemorySeat {
+  topology: string;
+  left: string | undefined;
+}
+
 /** A message that could not be handled: a row of `error_log`. */
 export interface MemoryFailure {
   readonly consumer: string;
@@ -73,6 +79,8 @@ export interface MemoryTables {
   readonly members: Map<string, Map<string, MemoryMember>>;
   /** By consumer and partition name. */
   readonly partitions: Map<string, Map<string, MemoryPartition>>;
+  /** By consumer. */
+  readonly seats: Map<string, MemorySeat>;
   /** By consumer and event; in order of arrival. */
   readonly failures: Map<string, MemoryFailure>;
 }
@@ -89,6 +97,7 @@ export function createMemoryTables(): MemoryTables {
     rows: new Map(),
     members: new Map(),
     partitions: new Map(),
+    seats: new Map(),
     failures: new Map(),
   };
 }

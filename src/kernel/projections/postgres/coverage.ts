@@ -1,4 +1,7 @@
+import { LOG_TOPIC } from '../../bus/consumer.ts';
 import { type MemberProgress, partitionName, type StandingPartition, standing } from '../../bus/group.ts';
+import { readSeat } from '../../bus/postgres/group-store.ts';
+import { handledBefore, topologyNamed } from '../../bus/seat.ts';
 import { placeOf, type Topology } from '../../bus/topology.ts';
 import type { RecordedEvent } from '../../core/event.ts';
 import { earlier, LOG_START, type LogPosition, later, positionIn } from '../../core/log-position.ts';
@@ -30,8 +33,24 @@ export interface Source {
  * Reads what the consumer has handled. Within a transaction that keeps the read model from being written, this is what
  * stands in its table: positions are saved together with rows.
  */
-export async function readCoverage(sql: Sql, source: Source, topology: Topology): Promise<Coverage> {
-  const partitions = await readPartitions(sql, source.consumer);
+export async function readCoverage(
+  sql: Sql,
+  source: Source,
+  topologies: readonly [Topology, ...Topology[]],
+): Promise<Coverage> {
+  const seat = await readSeat(sql, source.consumer);
+  const topology = seat === undefined ? topologies[0] : topologyNamed(topologies, seat.topology);
+  const all = await readPartitions(sql, source.consumer);
+  const partitions = all.filter(
+    ({ topic }) => topic === LOG_TOPIC || topology.topics.some(({ name }) => name === topic),
+  );
+  const left = all.filter((partition) => !partitions.includes(partition));
+  const standings = Object.fromEntries(left.map((partition) => [partitionName(partition), partition.progress]));
+  const leftTopology = seat?.left_topology ?? undefined;
+  const wasHandled = handledBefore(
+    { topology: topology.name, ...(leftTopology !== undefined && { left: { topology: leftTopology, standings } }) },
+    topologies,
+  );
   const head = await readHead(sql);
   const consumed =
     partitions.length === 0 ? LOG_START : partitions.map((partition) => partition.progress).reduce(earlier);
@@ -41,16 +60,14 @@ export async function readCoverage(sql: Sql, source: Source, topology: Topology)
     if (isOwn(event.type)) return true;
     const place = placeOf(topology, event);
     const handled = (place === undefined ? undefined : byName.get(partitionName(place))) ?? consumed;
-    return event.chainPosition <= positionIn(handled, event.chain);
+    return event.chainPosition <= positionIn(handled, event.chain) || wasHandled(event, event.chain);
   };
   const floor = source.types.every(isOwn) ? head : consumed;
-  const ceiling = source.types.some(isOwn)
-    ? head
-    : partitions.map((partition) => partition.progress).reduce(later, LOG_START);
+  const ceiling = source.types.some(isOwn) ? head : all.map((partition) => partition.progress).reduce(later, LOG_START);
   return { floor, ceiling, covers, partitions };
 }
 
-async function readPartitions(sql: Sql, consumer: string): Promise<readonly StandingPartition[]> {
+export async function readPartitions(sql: Sql, consumer: string): Promise<readonly StandingPartition[]> {
   const rows = await sql.query<{ topic: string; partition: number; own: LogPosition; member: MemberProgress | null }>(
     `SELECT p.topic, p.partition, p.progress AS own, m.progress AS member FROM bus_partitions p
       LEFT JOIN bus_members m ON m.consumer = p.consumer AND m.member = p.owner WHERE p.consumer = $1`,
