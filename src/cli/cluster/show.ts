@@ -114,11 +114,12 @@ export function frameOf(view: ClusterView, { kafka, logs }: About): readonly str
   return [
     `${paint('bold', 'Caudal cluster')}  ${view.time.slice(0, 19).replace('T', ' ')}`,
     `API ${api ?? 'is not up'}   bus ${kafka === undefined ? 'PostgreSQL' : `Kafka ${kafka}`}   logs ${logs}`,
+    // Above the table: what is below it may not fit.
+    totalsOf(view),
+    ...(view.problem === undefined ? [] : [paint('red', view.problem)]),
     '',
     ...formatTable(view.instances, COLUMNS).split('\n'),
     '',
-    totalsOf(view),
-    ...(view.problem === undefined ? [] : [paint('red', view.problem)]),
     paint('dim', view.instances.some(({ state }) => state === 'stopping') ? STOPS : RUNS),
   ];
 }
