@@ -30,6 +30,10 @@ const VERBS: Readonly<Record<string, Verb>> = {
   },
   bench: { summary: 'measure how fast it is on this machine', load: () => import('./commands/bench.ts') },
   kafka: { summary: 'a Kafka of your own on this machine, to try with', load: () => import('./commands/kafka.ts') },
+  cluster: {
+    summary: 'a whole cluster of processes on this machine, to try with',
+    load: () => import('./commands/cluster.ts'),
+  },
   config: { summary: 'every setting, its value and its meaning', load: () => import('./commands/config.ts') },
 };
 

@@ -21,6 +21,7 @@ const VERBS = [
   'simulate',
   'bench',
   'kafka',
+  'cluster',
   'config',
 ];
 const SUBCOMMANDS = [
@@ -55,6 +56,7 @@ const SUBCOMMANDS = [
   'kafka status',
   'kafka tool',
   'kafka install',
+  'cluster',
   'start',
   'verify',
   'config',

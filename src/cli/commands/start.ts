@@ -8,6 +8,13 @@ import { paint, printFields } from '../output.ts';
 
 const FORCED = 1;
 
+/** What a parent process that talks to this one is told when everything runs. */
+export interface Welcome {
+  readonly url: string;
+  /** Its name in the store. */
+  readonly instance: string;
+}
+
 export function createCommand(): Command {
   const start = new Command('start').addHelpText(
     'after',
@@ -27,6 +34,7 @@ async function run(): Promise<void> {
   console.log(paint('dim', 'Caudal starts…'));
   const platform = await startPlatform(config, log);
   printWelcome(platform, config);
+  if (process.connected) process.send?.({ url: platform.url, instance: config.instance } satisfies Welcome);
   await stopAsked;
   console.log(
     `Stopping: finishing what is in hand, at most ${config.shutdownTimeoutMs / 1000} s. Ctrl-C again stops at once.`,
@@ -42,7 +50,10 @@ async function run(): Promise<void> {
   console.log('Stopped.');
 }
 
-/** Resolves at the first signal; the second one ends the process. */
+/**
+ * Resolves at the first signal, and when a parent process that talks to this one is gone, however it ended; the second signal ends
+ * the process.
+ */
 function watchSignals(): Promise<void> {
   return new Promise((resolve) => {
     let asked = false;
@@ -53,6 +64,9 @@ function watchSignals(): Promise<void> {
     };
     process.on('SIGINT', onSignal);
     process.on('SIGTERM', onSignal);
+    process.once('disconnect', resolve);
+    // Listening must not keep the process alive when all else has ended.
+    process.channel?.unref();
   });
 }
 
