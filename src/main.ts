@@ -1,5 +1,6 @@
 import { mkdir } from 'node:fs/promises';
 import { type AddressInfo, createServer } from 'node:net';
+import { adoptPositions } from '#kernel/bus/postgres/bus-change.ts';
 import type { Log } from '#kernel/observability/log.ts';
 import { createMetrics, type Metrics } from '#kernel/observability/metrics.ts';
 import { createApi } from '#src/api/server.ts';
@@ -59,6 +60,7 @@ async function start(settings: Config, log: Log, running: Running[]): Promise<Om
   await mkdir(config.dataDir, { recursive: true });
   const database = await openDatabase(config, log, SERVICES_WITH_TABLES);
   running.push({ name: 'database', stop: () => database.close() });
+  await settleBus(config, database, log);
   const { inputs, gatewayUrl } = await startGateway(config, log, running);
   const metrics = createMetrics();
   const { kernel, services } = await startServices(config, database, inputs, metrics, log, running);
@@ -78,6 +80,14 @@ async function start(settings: Config, log: Log, running: Running[]): Promise<Om
   running.push({ name: 'api', stop: () => api.stop() });
   log.info({ url, services: config.services, instance: config.instance }, 'Caudal runs');
   return { url, gatewayUrl, services: config.services };
+}
+
+/** Consumers that come from another bus go on where they were there. */
+async function settleBus(config: Config, { pool, storeId }: Database, log: Log): Promise<void> {
+  const form = config.kafkaBrokers === undefined ? 'log' : 'kafka';
+  const consumers = await adoptPositions(pool, form, storeId, config.leaseMs);
+  if (consumers.length > 0)
+    log.info({ consumers }, form === 'kafka' ? 'the bus is Kafka from now on' : 'the bus is PostgreSQL from now on');
 }
 
 async function startGateway(

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { readStoreId } from '#kernel/bus/postgres/positions.ts';
 import type { Log } from '#kernel/observability/log.ts';
 import { type DatabaseClock, openDatabaseClock } from '#kernel/postgres/clock.ts';
 import { startEmbeddedPostgres } from '#kernel/postgres/embedded.ts';
@@ -57,19 +58,12 @@ export async function openDatabase(config: Config, log: Log, migrated: readonly 
     if (applied.length > 0) log.info({ migrations: applied }, 'the database was brought up to date');
     const topologies = await settleTopology(pool, config, log);
     const clock = await openDatabaseClock(pool);
-    const storeId = await storeIdOf(pool);
+    const storeId = await readStoreId(pool);
     return { url, pool, clock, storeId, topologies, embedded: embedded !== undefined, close };
   } catch (cause) {
     await close();
     throw cause;
   }
-}
-
-async function storeIdOf(pool: Pool): Promise<string> {
-  const [row] = await pool.query<{ id: string }>('SELECT id FROM store_identity');
-  if (row === undefined)
-    throw new Error('the database has lost its row in store_identity: it names the store on the bus');
-  return row.id;
 }
 
 function plainLog(log: Log) {

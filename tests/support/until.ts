@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
 const POLL_MS = 10;
-const LIMIT_MS = 60_000;
+const LIMIT_MS = 150_000;
 
 /**
  * Waits until `holds` is true.

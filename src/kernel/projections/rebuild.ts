@@ -1,10 +1,11 @@
+import { holdPositions, putOutMembers } from '../bus/postgres/positions.ts';
 import type { Topology } from '../bus/topology.ts';
 import { ConflictError } from '../core/errors.ts';
 import { distance, LOG_START, type LogPosition } from '../core/log-position.ts';
 import type { Pool } from '../postgres/pool.ts';
 import type { Sql } from '../postgres/sql.ts';
 import { type Build, createBuild, type ReadModel } from './build.ts';
-import { holdPositions, putOutMembers, readCoverage, readUnhandled } from './postgres/coverage.ts';
+import { readCoverage, readUnhandled } from './postgres/coverage.ts';
 import {
   type Comparison,
   compareTables,

@@ -1,12 +1,13 @@
 import { LOG_TOPIC } from '../../bus/consumer.ts';
-import { type MemberProgress, partitionName, type StandingPartition, standing } from '../../bus/group.ts';
+import { type PartitionRef, partitionName, type StandingPartition } from '../../bus/group.ts';
+import { toLog } from '../../bus/postgres/bus-change.ts';
 import { readSeat } from '../../bus/postgres/group-store.ts';
+import { readPartitions, readStoreId } from '../../bus/postgres/positions.ts';
 import { handledBefore, topologyNamed } from '../../bus/seat.ts';
 import { placeOf, type Topology } from '../../bus/topology.ts';
 import type { RecordedEvent } from '../../core/event.ts';
 import { earlier, LOG_START, type LogPosition, later, positionIn } from '../../core/log-position.ts';
 import { readHead } from '../../event-store/postgres/read.ts';
-import { encodeArray } from '../../postgres/arrays.ts';
 import type { Sql } from '../../postgres/sql.ts';
 
 /** Which events a read model has folded, at one moment. */
@@ -16,6 +17,7 @@ export interface Coverage {
   /** None after here. */
   readonly ceiling: LogPosition;
   covers(event: RecordedEvent): boolean;
+  /** As they are noted, whichever bus that is for. */
   readonly partitions: readonly StandingPartition[];
 }
 
@@ -40,11 +42,13 @@ export async function readCoverage(
 ): Promise<Coverage> {
   const seat = await readSeat(sql, source.consumer);
   const topology = seat === undefined ? topologies[0] : topologyNamed(topologies, seat.topology);
-  const all = await readPartitions(sql, source.consumer);
-  const partitions = all.filter(
-    ({ topic }) => topic === LOG_TOPIC || topology.topics.some(({ name }) => name === topic),
-  );
-  const left = all.filter((partition) => !partitions.includes(partition));
+  const isPresent = ({ topic }: PartitionRef): boolean =>
+    topic === LOG_TOPIC || topology.topics.some(({ name }) => name === topic);
+  const raw = await readPartitions(sql, source.consumer);
+  const storeId = await readStoreId(sql);
+  const all = raw.map((partition) => ({ ...partition, progress: toLog(partition.progress, storeId) }));
+  const partitions = all.filter(isPresent);
+  const left = all.filter((partition) => !isPresent(partition));
   const standings = Object.fromEntries(left.map((partition) => [partitionName(partition), partition.progress]));
   const leftTopology = seat?.left_topology ?? undefined;
   const wasHandled = handledBefore(
@@ -64,55 +68,7 @@ export async function readCoverage(
   };
   const floor = source.types.every(isOwn) ? head : consumed;
   const ceiling = source.types.some(isOwn) ? head : all.map((partition) => partition.progress).reduce(later, LOG_START);
-  return { floor, ceiling, covers, partitions };
-}
-
-export async function readPartitions(sql: Sql, consumer: string): Promise<readonly StandingPartition[]> {
-  const rows = await sql.query<{ topic: string; partition: number; own: LogPosition; member: MemberProgress | null }>(
-    `SELECT p.topic, p.partition, p.progress AS own, m.progress AS member FROM bus_partitions p
-      LEFT JOIN bus_members m ON m.consumer = p.consumer AND m.member = p.owner WHERE p.consumer = $1`,
-    [consumer],
-  );
-  return rows.map(({ topic, partition, own, member }) => {
-    const ref = { topic, partition };
-    return { ...ref, progress: member === null ? own : standing(member, ref) };
-  });
-}
-
-/** Keeps the positions of the consumer as they are until the transaction ends. */
-export async function holdPositions(sql: Sql, consumer: string): Promise<void> {
-  await sql.query('SELECT 1 FROM bus_members WHERE consumer = $1 ORDER BY member FOR UPDATE', [consumer]);
-}
-
-/**
- * Puts every member of the consumer out, its partitions staying where they stand: the members find out at their next
- * commit, forget what they hold in memory, and join anew.
- */
-export async function putOutMembers(
-  sql: Sql,
-  consumer: string,
-  partitions: readonly StandingPartition[],
-): Promise<void> {
-  await sql.query(
-    `UPDATE bus_partitions p SET owner = NULL, progress = a.progress FROM unnest($2::text[], $3::int[], $4::jsonb[])
-      AS a(topic, partition, progress) WHERE p.consumer = $1 AND p.topic = a.topic AND p.partition = a.partition`,
-    [
-      consumer,
-      encodeArray(
-        'text',
-        partitions.map((partition) => partition.topic),
-      ),
-      encodeArray(
-        'integer',
-        partitions.map((partition) => partition.partition),
-      ),
-      encodeArray(
-        'jsonb',
-        partitions.map((partition) => partition.progress),
-      ),
-    ],
-  );
-  await sql.query('DELETE FROM bus_members WHERE consumer = $1', [consumer]);
+  return { floor, ceiling, covers, partitions: raw.filter(isPresent) };
 }
 
 /** Messages that the consumer did not handle: their events are in the log, and not in the read model. By event id. */

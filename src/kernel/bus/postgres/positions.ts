@@ -1,0 +1,55 @@
+import type { LogPosition } from '../../core/log-position.ts';
+import { encodeArray } from '../../postgres/arrays.ts';
+import type { Sql } from '../../postgres/sql.ts';
+import { type MemberProgress, type StandingPartition, standing } from '../group.ts';
+import { refArrays } from './group-store.ts';
+
+/** Every partition of a consumer, and where it stands at this moment. */
+export async function readPartitions(sql: Sql, consumer: string): Promise<readonly StandingPartition[]> {
+  const rows = await sql.query<{ topic: string; partition: number; own: LogPosition; member: MemberProgress | null }>(
+    `SELECT p.topic, p.partition, p.progress AS own, m.progress AS member FROM bus_partitions p
+      LEFT JOIN bus_members m ON m.consumer = p.consumer AND m.member = p.owner WHERE p.consumer = $1`,
+    [consumer],
+  );
+  return rows.map(({ topic, partition, own, member }) => {
+    const ref = { topic, partition };
+    return { ...ref, progress: member === null ? own : standing(member, ref) };
+  });
+}
+
+/** Keeps the positions of the consumer as they are until the transaction ends. */
+export async function holdPositions(sql: Sql, consumer: string): Promise<void> {
+  await sql.query('SELECT 1 FROM bus_members WHERE consumer = $1 ORDER BY member FOR UPDATE', [consumer]);
+}
+
+/**
+ * Puts every member of the consumer out, its partitions staying where they stand: the members find out at their next
+ * commit, forget what they hold in memory, and join anew.
+ */
+export async function putOutMembers(
+  sql: Sql,
+  consumer: string,
+  partitions: readonly StandingPartition[],
+): Promise<void> {
+  await sql.query(
+    `UPDATE bus_partitions p SET owner = NULL, progress = a.progress FROM unnest($2::text[], $3::int[], $4::jsonb[])
+      AS a(topic, partition, progress) WHERE p.consumer = $1 AND p.topic = a.topic AND p.partition = a.partition`,
+    [
+      consumer,
+      ...refArrays(partitions),
+      encodeArray(
+        'jsonb',
+        partitions.map((partition) => partition.progress),
+      ),
+    ],
+  );
+  await sql.query('DELETE FROM bus_members WHERE consumer = $1', [consumer]);
+}
+
+/** The name of this store among all whose events meet on one Kafka. */
+export async function readStoreId(sql: Sql): Promise<string> {
+  const [row] = await sql.query<{ id: string }>('SELECT id FROM store_identity');
+  if (row === undefined)
+    throw new Error('the database has lost its row in store_identity: it names the store on the bus');
+  return row.id;
+}
