@@ -15,6 +15,7 @@ import {
   standing,
 } from '../group.ts';
 import { groupName, placeOf, type Topology, topicsOf } from '../topology.ts';
+import { unreadablePlace } from '../unreadable.ts';
 import type { KafkaConnection } from './client.ts';
 import { fromMessage } from './cloud-event.ts';
 import { createFetcher, type Fetched, type FetchPoint } from './fetcher.ts';
@@ -311,7 +312,7 @@ export function createKafkaConsumer(settings: KafkaConsumerSettings, ports: Port
       await look();
       idleDue = true;
     },
-    placeOf: (event) => placeOf(topology, event),
+    placeOf: (event) => unreadablePlace(event) ?? placeOf(topology, event),
     lag: async () => {
       let lag = 0;
       for (const { ref, end } of owned.values())
