@@ -104,6 +104,8 @@ export const SETTINGS = {
   relayBatch: integer('RELAY_BATCH_MAX', 5000, 'events that the relay sends to Kafka at once'),
   relayHeartbeatMs: integer('RELAY_HEARTBEAT_MS', 400, 'how often a relay says that it lives'),
   relayLeaseMs: integer('RELAY_LEASE_MS', 1500, 'silence after which another process takes the relay over'),
+  deadLetterBatch: integer('DEAD_LETTER_BATCH_MAX', 100, 'dead letters that are sent to Kafka at once', 1, 10_000),
+  deadLetterPollMs: integer('DEAD_LETTER_POLL_MS', 500, 'how often is looked for dead letters that wait for Kafka'),
   logLevel: text('LOG_LEVEL', 'info', 'debug, info, warn, error or silent'),
   logFile: optional('CAUDAL_LOG_FILE', 'where log lines go; standard error when not set'),
   fraudRulesFile: text(
@@ -185,6 +187,13 @@ export const SETTINGS = {
   gatewayConcurrency: integer('GATEWAY_CONCURRENCY', 256, 'gateway calls on their way at once'),
   maxWaiters: integer('PREFER_WAIT_MAX_WAITERS', 10_000, 'requests that wait for a final status at once'),
   dlqReplaysPerSecond: integer('DLQ_REPLAYS_PER_SECOND', 100, 'dead letters replayed per second'),
+  dlqTopicReadMax: integer(
+    'DLQ_TOPIC_READ_MAX',
+    1000,
+    'messages of a topic of dead letters that one request for a replay looks at',
+    1,
+    10_000,
+  ),
   sampleMs: integer('METRICS_SAMPLE_MS', 5000, 'how often lag, pools and alerts are looked at'),
   invariantMs: integer('INVARIANT_CHECK_MS', 60_000, 'how often the sums of the ledger are checked'),
   monitorEventsPerSecond: integer(

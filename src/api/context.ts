@@ -1,3 +1,4 @@
+import type { DeadLetterTopics } from '#kernel/bus/dead-letters.ts';
 import type { Tail } from '#kernel/bus/tail.ts';
 import type { Clock } from '#kernel/core/clock.ts';
 import type { IdSource } from '#kernel/core/ids.ts';
@@ -23,8 +24,19 @@ export interface ApiSettings {
   readonly idempotencyTtlMs: number;
   /** Dead letters replayed per second, at most. */
   readonly dlqReplaysPerSecond: number;
+  /** Messages of a topic of dead letters that one request looks at, at most. */
+  readonly dlqTopicReadMax: number;
   /** Public settings, as `GET /config` shows them. */
   readonly publicSettings: Readonly<Record<string, string | number | boolean>>;
+}
+
+/** The dead letters on Kafka. */
+export interface DeadLettersOnKafka {
+  readonly topics: DeadLetterTopics;
+  /** The topics that services of this system write to. */
+  readonly names: readonly string[];
+  /** Names the store that has the rows of its own. */
+  readonly store: string;
 }
 
 /** What the API stands on. The routes of a service are there when this process runs the service. */
@@ -35,6 +47,8 @@ export interface ApiContext {
   readonly paymentSettings: PaymentSettings;
   /** True when the card gateway in use takes no charge without a token. */
   readonly tokenRequired: boolean;
+  /** Given when Kafka is the bus. */
+  readonly deadLettersOnKafka?: DeadLettersOnKafka;
   /** Given when this process runs the gateway service. */
   readonly webhooks?: Omit<WebhookPorts, 'clock' | 'ids' | 'log'>;
   readonly store: Store;

@@ -5,8 +5,10 @@ import { paymentRoutes } from '#services/payments/routes.ts';
 import { ledgerRoutes, walletRoutes } from '#services/wallets/routes.ts';
 import { completedPayments, createCompletionWaiter } from './completion.ts';
 import type { ApiContext } from './context.ts';
+import { createRateLimit } from './rate-limit.ts';
 import { configRoutes } from './routes/config.ts';
 import { dlqRoutes } from './routes/dlq.ts';
+import { dlqTopicRoutes } from './routes/dlq-topics.ts';
 import { ratesRoutes } from './routes/rates.ts';
 import { sagaRoutes } from './routes/sagas.ts';
 import { timelineRoutes } from './routes/timeline.ts';
@@ -30,7 +32,13 @@ export function apiRoutes(context: ApiContext): ApiRoutes {
     { tail, log, completed: (paymentIds) => completedPayments(store, paymentIds) },
   );
   const withoutBase: FastifyPluginAsync[] = [];
-  const baseOnly: FastifyPluginAsync[] = [configRoutes(settings), ratesRoutes(context.rates), dlqRoutes(context)];
+  const replays = createRateLimit(settings.dlqReplaysPerSecond, clock);
+  const baseOnly: FastifyPluginAsync[] = [
+    configRoutes(settings),
+    ratesRoutes(context.rates),
+    dlqRoutes(context, replays),
+    dlqTopicRoutes(context, replays),
+  ];
   if (executors.payments !== undefined) {
     const executor = executors.payments;
     const { tokenRequired } = context;

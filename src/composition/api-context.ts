@@ -1,3 +1,4 @@
+import { deadLetterTopic } from '#kernel/bus/topology.ts';
 import { createHealth, type HealthCheck } from '#kernel/observability/health.ts';
 import type { Log } from '#kernel/observability/log.ts';
 import type { Metrics } from '#kernel/observability/metrics.ts';
@@ -7,7 +8,7 @@ import type { ExchangeRates } from '#src/api/routes/rates.ts';
 import type { Config, ServiceName } from '#src/config.ts';
 import type { Database } from './database.ts';
 import type { Kernel } from './kernel.ts';
-import type { RunningServices, ServiceInputs } from './services.ts';
+import { type RunningServices, type ServiceInputs, serviceDefinitions } from './services.ts';
 
 const HEALTH_TIMEOUT_MS = 2000;
 
@@ -36,6 +37,7 @@ export function apiContext(parts: Parts): ApiContext {
       maxWaiters: config.maxWaiters,
       idempotencyTtlMs: config.idempotencyTtlMs,
       dlqReplaysPerSecond: config.dlqReplaysPerSecond,
+      dlqTopicReadMax: config.dlqTopicReadMax,
       publicSettings: {
         topology: kernel.topologies[0].name,
         services: config.services.join(','),
@@ -46,6 +48,13 @@ export function apiContext(parts: Parts): ApiContext {
     executors: { ...(payments !== undefined && { payments }), ...(wallets !== undefined && { wallets }) },
     paymentSettings: inputs.paymentSettings,
     tokenRequired: inputs.provider.requiresToken,
+    ...(kernel.deadLetterTopics !== undefined && {
+      deadLettersOnKafka: {
+        topics: kernel.deadLetterTopics,
+        names: deadLetterTopicNames(kernel, inputs),
+        store: database.storeId,
+      },
+    }),
     ...(gateway !== undefined && {
       webhooks: {
         executor: gateway,
@@ -64,6 +73,11 @@ export function apiContext(parts: Parts): ApiContext {
     metrics,
     refreshRetries: (service) => services.processors.get(service as ServiceName)?.refreshRetries(),
   };
+}
+
+function deadLetterTopicNames({ topologies: [topology] }: Kernel, inputs: ServiceInputs): readonly string[] {
+  const services = [...serviceDefinitions(inputs).values()];
+  return [...new Set(services.map(({ dlqTopic }) => deadLetterTopic(topology, dlqTopic)))];
 }
 
 function healthChecks({ database, kernel, services }: Parts): readonly HealthCheck[] {

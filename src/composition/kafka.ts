@@ -1,21 +1,27 @@
 import { readFileSync } from 'node:fs';
 import type { Consumer } from '#kernel/bus/consumer.ts';
+import type { DeadLetterOutbox, DeadLetterTopics } from '#kernel/bus/dead-letters.ts';
 import type { GroupStore } from '#kernel/bus/group.ts';
 import type { KafkaConnection } from '#kernel/bus/kafka/client.ts';
 import { createKafkaConsumer } from '#kernel/bus/kafka/consumer.ts';
+import { createKafkaDeadLetters } from '#kernel/bus/kafka/dead-letter-topics.ts';
 import { createKafkaDestination } from '#kernel/bus/kafka/destination.ts';
 import type { Compression } from '#kernel/bus/kafka/producer.ts';
 import { ensureTopics } from '#kernel/bus/kafka/topics.ts';
+import { createDeadLetterOutbox } from '#kernel/bus/postgres/dead-letter-outbox.ts';
 import type { Destination } from '#kernel/bus/relay.ts';
 import type { Topic, Topology } from '#kernel/bus/topology.ts';
 import type { Scheduler } from '#kernel/core/clock.ts';
 import type { Log } from '#kernel/observability/log.ts';
+import type { Sql } from '#kernel/postgres/sql.ts';
 import { type Config, ConfigError } from '#src/config.ts';
 
 /** A bus apart from the log: events are carried to it, and services consume from it. */
 export interface Bus {
   /** Where the relay of this store brings events. */
   destination(): Destination;
+  /** Where dead letters go besides the rows that operators see, and those of this store that have still to. */
+  deadLetters(topology: Topology): { readonly topics: DeadLetterTopics; readonly outbox: DeadLetterOutbox };
   /** A member of a service's consumer groups. */
   consumer(service: { readonly name: string; readonly types: readonly string[] }, ports: BusPorts): Consumer;
 }
@@ -27,8 +33,10 @@ interface BusPorts {
   readonly announce: () => Promise<void>;
 }
 
-interface StoreIdentity {
+interface StoreSide {
+  /** Names the store among all on the bus. */
   readonly id: string;
+  readonly sql: Sql;
   /** The CloudEvents source of an event type. */
   source(type: string): string;
 }
@@ -40,7 +48,7 @@ const MECHANISMS = ['PLAIN', 'SCRAM-SHA-256', 'SCRAM-SHA-512'] as const;
  * Kafka as the bus; undefined when KAFKA_BROKERS is not set.
  * @throws ConfigError naming the setting that is wrong
  */
-export function kafkaBus(config: Config, store: StoreIdentity, clock: Scheduler, log: Log): Bus | undefined {
+export function kafkaBus(config: Config, store: StoreSide, clock: Scheduler, log: Log): Bus | undefined {
   const connection = connectionOf(config);
   if (connection === undefined) return undefined;
   const compression = oneOf('KAFKA_COMPRESSION', COMPRESSIONS, config.kafkaCompression);
@@ -60,6 +68,17 @@ export function kafkaBus(config: Config, store: StoreIdentity, clock: Scheduler,
   return {
     destination: () =>
       createKafkaDestination(connection, { compression, store: store.id, source: store.source }, { makeTopics }),
+    deadLetters: (topology) => ({
+      topics: createKafkaDeadLetters(
+        connection,
+        { compression, store: store.id, source: store.source, fetchBytes: config.kafkaPartitionBytes },
+        { topology, makeTopics: () => makeTopics(topology.topics) },
+      ),
+      outbox: createDeadLetterOutbox(
+        store.sql,
+        topology.topics.map(({ name }) => name),
+      ),
+    }),
     consumer: ({ name, types }, ports) =>
       createKafkaConsumer(
         {

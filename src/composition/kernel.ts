@@ -1,4 +1,5 @@
 import { type Consumer, type ConsumerSettings, createConsumer } from '#kernel/bus/consumer.ts';
+import { createDeadLetterCarrier, type DeadLetterTopics } from '#kernel/bus/dead-letters.ts';
 import type { GroupStore } from '#kernel/bus/group.ts';
 import { consumeNothing } from '#kernel/bus/no-messages.ts';
 import { createPostgresFailureStore } from '#kernel/bus/postgres/failure-store.ts';
@@ -25,6 +26,7 @@ import { dueSagas } from '#services/payments/queries.ts';
 import type { Config } from '#src/config.ts';
 import { topologyOf } from '#src/topologies.ts';
 import type { Database } from './database.ts';
+import { createJob } from './jobs.ts';
 import { type Bus, kafkaBus } from './kafka.ts';
 import type { Topologies } from './topology.ts';
 
@@ -68,7 +70,7 @@ export function createPostgresBackend(
     groups: createPostgresGroupStore(pool),
     failures: createPostgresFailureStore(pool),
     wakeCall: (onWake) => createWakeCall(url, `caudal wake ${instance}`, pool, log, onWake),
-    bus: kafkaBus(config, { id: storeId, source }, clock, log),
+    bus: kafkaBus(config, { id: storeId, sql: pool, source }, clock, log),
     workList: createWorkList(pool),
     dueSagas: (now, limit) => dueSagas(pool, now, limit),
     clock,
@@ -86,6 +88,8 @@ export interface Kernel {
   readonly presence: Presence;
   /** Carries the log to the bus; undefined where the log is the bus. */
   readonly relay: Relay | undefined;
+  /** Of the bus; undefined where the log is the bus. */
+  readonly deadLetterTopics: DeadLetterTopics | undefined;
   /** @param onCommitted see `ProcessorPorts.onCommitted` */
   processor(service: ServiceDefinition, onCommitted?: (events: readonly RecordedEvent[]) => void): Processor;
   /** For a service whose messages other processes handle: its requests alone. */
@@ -145,6 +149,11 @@ export function createKernel(
       },
     );
   }
+  const deadLetters = backend.bus?.deadLetters(topologies[0]);
+  const carrier =
+    deadLetters &&
+    createDeadLetterCarrier(config.deadLetterBatch, { ...deadLetters, isActive: () => relay?.active === true, log });
+  const carrying = carrier && createJob('dead letters', config.deadLetterPollMs, carrier.carry, log, clock);
   let endPoll: () => void = () => undefined;
 
   const processorOf = (service: ServiceDefinition, parts: ProcessorParts): Processor =>
@@ -166,6 +175,7 @@ export function createKernel(
     topologies,
     presence,
     relay,
+    deadLetterTopics: deadLetters?.topics,
     processor: (service, onCommitted) =>
       processorOf(service, {
         consumer: ofService(service.name, Object.keys(service.reactions)),
@@ -205,9 +215,12 @@ export function createKernel(
         if (!tail.alone) tail.wake();
       });
       await relay?.start();
+      carrying?.start();
     },
     stop: async () => {
       endPoll();
+      await carrier?.stop();
+      await carrying?.stop();
       await relay?.stop();
       await presence.stop();
       await wakeCall.stop();

@@ -94,6 +94,9 @@ describe('the command line', () => {
       [['bench', 'peers', '--tools', 'mysql'], /There is no mysql; known are caudal-http, /],
       [['import', 'bank', 'x.csv', '--overdraft', '-1'], /must not be negative/],
       [['dlq', 'replay'], /say which/],
+      [['dlq', 'replay', '--topic', 'wallet.dlq', '--partition', '0'], /--offset, with --to for a range, or --all/],
+      [['dlq', 'replay', '--all', '--offset', '17'], /say of which --topic/],
+      [['dlq', 'replay', '--topic', 'wallet.dlq', '--all', '--service', 'wallets'], /say which/],
       [['topology', 'show', 'by-moon'], /Allowed choices are by-type, single, by-flow, by-service, granular/],
     ];
     for (const [args, message] of wrong) {

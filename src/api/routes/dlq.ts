@@ -20,7 +20,7 @@ import { cursorOf, idParams, limitOf, pageQuery, uuidParam } from '#kernel/http/
 import { nullableText, pageSchema, readOperation, writeOperation } from '#kernel/http/operation.ts';
 import type { ApiContext } from '../context.ts';
 import { actOnce, operatorOf } from '../operator.ts';
-import { createRateLimit } from '../rate-limit.ts';
+import type { RateLimit } from '../rate-limit.ts';
 
 const letterSchema = Type.Object({
   id: Type.String(),
@@ -41,6 +41,12 @@ const letterSchema = Type.Object({
   retry_at: nullableText(),
   resolved_at: nullableText(),
   resolved_by: nullableText(),
+  kafka: Type.Union(
+    [Type.Object({ topic: Type.String(), partition: Type.Integer(), offset: Type.Integer() }), Type.Null()],
+    {
+      description: 'where it stands on its topic; null until it is there, and without Kafka',
+    },
+  ),
   event: Type.Optional(Type.Unknown({ description: 'the message, whole' })),
 });
 const groupSchema = Type.Object({
@@ -102,10 +108,12 @@ const operations = {
 
 const PAUSE_MS = 100;
 
-/** `/dlq…`: what operators see of messages that could not be handled, and do about them. */
-export function dlqRoutes(context: ApiContext): FastifyPluginAsyncTypebox {
+/**
+ * `/dlq…`: what operators see of messages that could not be handled, and do about them.
+ * @param limit of replays
+ */
+export function dlqRoutes(context: ApiContext, limit: RateLimit): FastifyPluginAsyncTypebox {
   const { sql, clock, settings, log } = context;
-  const limit = createRateLimit(settings.dlqReplaysPerSecond, clock);
   let stopping = false;
 
   const refresh = (services: readonly string[]): void => {

@@ -1,8 +1,9 @@
 import { Command, Option } from 'commander';
 import { DEAD_LETTER_STATUSES } from '#kernel/bus/postgres/error-log.ts';
 import { type Client, withClient } from '../client.ts';
-import { wrongUse } from '../failure.ts';
-import { withExample, withJson, withLimit, withUrl } from '../options.ts';
+import { replayTopic, type TopicChoice, type TopicResult } from '../dlq-topic.ts';
+import { foundSomethingWrong, wrongUse } from '../failure.ts';
+import { wholeNumber, withExample, withJson, withLimit, withUrl } from '../options.ts';
 import { type Column, printFields, printJson, printTable, shortTime } from '../output.ts';
 
 interface DeadLetter {
@@ -15,6 +16,7 @@ interface DeadLetter {
   readonly fingerprint: string;
   readonly status: string;
   readonly last_seen: string;
+  readonly kafka: { readonly topic: string; readonly partition: number; readonly offset: number } | null;
 }
 
 interface Group extends Pick<DeadLetter, 'service' | 'error' | 'fingerprint' | 'last_seen'> {
@@ -44,7 +46,16 @@ const COLUMNS: readonly Column<DeadLetter>[] = [
   { title: 'TRIES', value: (row) => row.attempts, align: 'right' },
   { title: 'LAST SEEN (UTC)', value: (row) => shortTime(row.last_seen) },
   { title: 'FINGERPRINT', value: (row) => row.fingerprint },
+  { title: 'ON KAFKA', value: onKafka },
   { title: 'ERROR', value: (row) => row.error.slice(0, ERROR_WIDTH) },
+];
+
+const TOPIC_COLUMNS: readonly Column<TopicResult>[] = [
+  { title: 'PARTITION', value: (row) => row.partition, align: 'right' },
+  { title: 'OFFSET', value: (row) => row.offset, align: 'right' },
+  { title: 'ID', value: (row) => row.id },
+  { title: 'OUTCOME', value: (row) => row.outcome },
+  { title: 'WHY NOT', value: (row) => row.detail },
 ];
 
 const GROUP_COLUMNS: readonly Column<Group>[] = [
@@ -67,7 +78,11 @@ export function createCommand(): Command {
   const replay = new Command('replay')
     .description('hand open dead letters to their service again: one, those of a kind, or all')
     .argument('[id]', 'the id of one')
-    .option('--all', 'all that are open')
+    .option('--all', 'all that are open; with --topic all that stand on it')
+    .option('--topic <topic>', 'those that stand on this topic of Kafka')
+    .option('--partition <number>', 'of the topic: this partition', wholeNumber(0))
+    .option('--offset <number>', 'of the partition: the one at this offset', wholeNumber(0))
+    .option('--to <number>', 'and those behind it, up to this offset', wholeNumber(0))
     .action(replayLetters);
   const discard = new Command('discard')
     .description('give a dead letter up: it is never handled')
@@ -78,6 +93,7 @@ export function createCommand(): Command {
   const replayExamples = [
     'dlq replay 4f6d1c1e-6d0f-4b3e-9a58-0c2f1f0e7a11',
     'dlq replay --fingerprint 4f6d1c1e6d0f4b3e',
+    'dlq replay --topic wallet.dlq --partition 0 --offset 17',
   ];
   withExample(withUrl(withJson(withKind(replay))), ...replayExamples);
   withExample(withUrl(withJson(discard)), 'dlq discard 4f6d1c1e-6d0f-4b3e-9a58-0c2f1f0e7a11');
@@ -102,22 +118,40 @@ async function listLetters(
 }
 
 async function showLetter(id: string, { url, json }: CommonOptions): Promise<void> {
-  const letter = await withClient(url, (client) => client.get<object>(`/dlq/${encodeURIComponent(id)}`));
+  const letter = await withClient(url, (client) => client.get<DeadLetter>(`/dlq/${encodeURIComponent(id)}`));
   if (json) printJson(letter);
-  else printFields({ ...letter });
+  else printFields({ ...letter, kafka: onKafka(letter) });
+}
+
+/** `topic/partition/offset`; empty when it is not there. */
+function onKafka({ kafka }: DeadLetter): string {
+  return kafka === null ? '' : `${kafka.topic}/${kafka.partition}/${kafka.offset}`;
 }
 
 async function replayLetters(
   id: string | undefined,
-  { url, json, all, ...kind }: CommonOptions & Kind & { all?: boolean },
+  options: CommonOptions & Kind & Partial<TopicChoice>,
 ): Promise<void> {
-  const ways = [id !== undefined, Object.keys(kind).length > 0, all === true].filter((chosen) => chosen);
-  if (ways.length !== 1) throw wrongUse('say which: the id of one, --fingerprint or --service, or --all');
+  const { url, json, all, topic, partition, offset, to, ...kind } = options;
+  const ways = [id !== undefined, Object.keys(kind).length > 0, topic !== undefined || all === true];
+  if (ways.filter((chosen) => chosen).length !== 1)
+    throw wrongUse('say which: the id of one, --fingerprint or --service, --topic, or --all');
+  if (topic !== undefined) return replayFromTopic({ ...options, topic });
+  if ([partition, offset, to].some((place) => place !== undefined)) throw wrongUse('say of which --topic');
   const answer = await withClient(url, (client) =>
     id === undefined ? replayKind(client, kind) : client.post<object>(`/dlq/${encodeURIComponent(id)}/replay`, {}),
   );
   if (json) printJson(answer);
   else printFields({ ...answer });
+}
+
+async function replayFromTopic({ url, json, ...choice }: CommonOptions & TopicChoice): Promise<void> {
+  const { results, remaining } = await withClient(url, (client) => replayTopic(client, choice));
+  if (json) printJson({ results, remaining });
+  else printTable(results, TOPIC_COLUMNS, `there is no such message on ${choice.topic}`);
+  if (!json && remaining.length > 0) console.log(`not reached: ${JSON.stringify(remaining)}`);
+  const replayed = results.some(({ outcome }) => outcome === 'replayed' || outcome === 'recreated');
+  if (remaining.length > 0 || (choice.offset !== undefined && !replayed)) foundSomethingWrong();
 }
 
 /** The server replays so many a second, and answers before all are done when that takes long. */

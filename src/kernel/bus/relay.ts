@@ -50,6 +50,8 @@ export interface Relay {
   readonly lastDelayMs: number;
   /** Why events cannot leave; undefined while they can, or another process sees to it. */
   readonly trouble: string | undefined;
+  /** Whether it is this one that carries; the others stand by. */
+  readonly active: boolean;
 }
 
 interface Ports {
@@ -185,6 +187,9 @@ export function createRelay(settings: RelaySettings, ports: Ports): Relay {
     },
     get trouble() {
       return trouble;
+    },
+    get active() {
+      return consumer.owned.length > 0;
     },
     start: async () => {
       writer = await store.openWriter(NAME);

@@ -77,6 +77,12 @@ export function deadLetterTopic(topology: Topology, named: string): string {
   return topology.deadLetters ?? named;
 }
 
+/** Where a dead letter goes: by the key of the message, so that those of one key keep their order. */
+export function deadLetterPlace(topology: Topology, topic: string, key: string): Place {
+  const { partitions } = topicOf(topology, topic);
+  return { topic, partition: partitionOf(key, partitions, undefined), key };
+}
+
 /** The consumer group of a service on a topic: `fraud-service-payments-created-consumer`. */
 export function groupName(service: string, topic: string): string {
   return `${service}-service-${topic.replaceAll('.', '-')}-consumer`;
@@ -89,10 +95,15 @@ function routeOf(topology: Topology, event: RecordedEvent): Route | undefined {
 }
 
 function placeOn(topology: Topology, topic: string, route: Route, event: RecordedEvent): Place {
-  const found = topology.topics.find((candidate) => candidate.name === topic);
-  if (found === undefined) throw new Error(`topology ${topology.name} has no topic ${topic}`);
+  const { partitions } = topicOf(topology, topic);
   const key = keyOf(route, event);
-  return { topic, partition: partitionOf(key, found.partitions, route.partitions), key };
+  return { topic, partition: partitionOf(key, partitions, route.partitions), key };
+}
+
+function topicOf(topology: Topology, name: string): Topic {
+  const found = topology.topics.find((candidate) => candidate.name === name);
+  if (found === undefined) throw new Error(`topology ${topology.name} has no topic ${name}`);
+  return found;
 }
 
 /** A malformed event may lack its key; its stream then stands for it, so that it still has one place. */

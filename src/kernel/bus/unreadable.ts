@@ -1,4 +1,5 @@
 import type { RecordedEvent } from '../core/event.ts';
+import type { Place } from './topology.ts';
 
 /**
  * Stands in the place of a message that is no event of ours, so that it goes the way of every message that cannot be
@@ -45,7 +46,18 @@ export function unreadableEvent(
   };
 }
 
+/** What stands in the place of an event; undefined for an event. */
+export function unreadableMessage(event: RecordedEvent): UnreadableMessage | undefined {
+  return event.type === UNREADABLE ? (event.data as UnreadableMessage) : undefined;
+}
+
 /** Why a message could not be read; undefined for an event. */
 export function unreadableProblem(event: RecordedEvent): string | undefined {
-  return event.type === UNREADABLE ? (event.data as UnreadableMessage).problem : undefined;
+  return unreadableMessage(event)?.problem;
+}
+
+/** Where the message stands that could not be read; undefined for an event. Without a key it stands for itself alone. */
+export function unreadablePlace(event: RecordedEvent): Place | undefined {
+  const message = unreadableMessage(event);
+  return message && { topic: message.topic, partition: message.partition, key: message.key ?? event.id };
 }

@@ -63,6 +63,8 @@ export const ERRORS = {
   saga_not_stuck: [409, 'The saga cannot be retried or compensated in its present state.'],
   dead_letter_not_found: [404, 'No dead letter has this id.'],
   dead_letter_settled: [409, 'The dead letter was replayed or discarded already.'],
+  dead_letter_topic_not_found: [404, 'No dead letters go to a topic of this name.'],
+  kafka_not_used: [409, 'This system has no Kafka: KAFKA_BROKERS is not set.'],
   webhook_signature_invalid: [401, 'The webhook signature is missing, wrong or stale.'],
   webhook_replayed: [409, 'The webhook was received before.'],
   token_required: [422, 'This gateway needs a payment_token.'],

@@ -50,6 +50,8 @@ export interface RecordedEvent<Data extends object = any> {
   readonly time: number;
   readonly data: Data;
   readonly metadata: EventMetadata;
+  /** Names the store whose chain it is, where the event came from a bus that several may share. */
+  readonly store?: string;
 }
 
 /**

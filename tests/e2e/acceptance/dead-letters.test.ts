@@ -7,7 +7,7 @@ import { createPool } from '#kernel/postgres/pool.ts';
 import type { Answer } from '../../support/api.ts';
 import { append, pending } from '../../support/appending.ts';
 import { assertLedgerBalanced, balanceOf, finalPayment, walletWith } from '../../support/money.ts';
-import { startPlatform } from '../../support/platform.ts';
+import { shapeOfTests, startPlatform } from '../../support/platform.ts';
 import { until } from '../../support/until.ts';
 
 const platform = await startPlatform();
@@ -65,6 +65,33 @@ test('a malformed event goes to the dead letters at once, and the others go on',
   assert.equal((await api.get(`/api/v1/dlq/${letter.id}`)).body.status, 'discarded');
   const again = await api.post(`/api/v1/dlq/${letter.id}/discard`, {});
   assert.deepEqual([again.status, again.body.code], [409, 'dead_letter_settled']);
+});
+
+test('a dead letter is replayed from where it stands on Kafka; without Kafka that is said', async () => {
+  const letter = await openLetter(await putMalformedEvent());
+  const replay = (place: readonly string[]) => platform.caudal('dlq', 'replay', '--topic', 'wallet.dlq', ...place);
+  if (shapeOfTests() !== 'kafka') {
+    const { code, output } = await replay(['--all']);
+    assert.equal(code, 1, output);
+    assert.match(output, /kafka_not_used: .*KAFKA_BROKERS is not set/);
+  } else {
+    const shown = async () => (await api.get(`/api/v1/dlq/${letter.id}`)).body;
+    await until('it stands on Kafka', async () => (await shown()).kafka !== null);
+    const { partition, offset } = (await shown()).kafka;
+    const place = `wallet.dlq/${partition}/${offset}`;
+    assert.match((await platform.caudal('dlq', 'list')).output, new RegExp(`${letter.id}.*${place}`));
+    assert.match((await platform.caudal('dlq', 'show', letter.id)).output, new RegExp(`^kafka +${place}$`, 'm'));
+    const replayed = await replay(['--partition', String(partition), '--offset', String(offset)]);
+    assert.equal(replayed.code, 0, replayed.output);
+    assert.match(replayed.output, new RegExp(`${offset} +${letter.id} +replayed`));
+    await until('it is refused again', async () => (await shown()).count === 2);
+  }
+  assert.equal((await platform.caudal('dlq', 'discard', letter.id)).code, 0);
+  if (shapeOfTests() === 'kafka') {
+    const all = await replay(['--all']);
+    assert.equal(all.code, 0, all.output);
+    assert.match(all.output, new RegExp(`${letter.id} +settled +the dead letter is discarded, not open`));
+  }
 });
 
 test('messages of one kind are one group, and are replayed or discarded together', async () => {

@@ -146,6 +146,14 @@ describe('dead letters over HTTP', () => {
     assert.deepEqual([other.status, other.body.code], [422, 'idempotency_key_reused']);
   });
 
+  test('are on no topic without Kafka', async () => {
+    const { status, body } = await api.post('/api/v1/dlq/topics/wallet.dlq/replay', {});
+    assert.deepEqual([status, body.code], [409, 'kafka_not_used']);
+    assert.match(body.detail, /KAFKA_BROKERS is not set/);
+    const { data } = await list();
+    assert.deepEqual(new Set(data.map(({ kafka }: { kafka: unknown }) => kafka)), new Set([null]));
+  });
+
   test('are replayed no faster than the settings allow', async () => {
     const settings = { ...api.context.settings, dlqReplaysPerSecond: 2, maxWaitSeconds: 0 };
     const slow = await api.withContext({ settings });

@@ -66,7 +66,7 @@ test('what is read is what was written', () => {
       (data, causationid) => {
         const event = eventOf(JSON.parse(JSON.stringify(data)) as object, causationid);
         const found = fromMessage(read(toMessage(event, PLACE, '/caudal/payments', 'ab12cd34')));
-        assert.deepEqual(found, { event: { ...event, sequence: 0 }, chain: 'ab12cd34/4' });
+        assert.deepEqual(found, { event: { ...event, sequence: 0, store: 'ab12cd34' }, chain: 'ab12cd34/4' });
       },
     ),
   );

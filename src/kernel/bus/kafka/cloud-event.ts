@@ -1,9 +1,10 @@
 import { DataError } from '../../core/errors.ts';
 import type { EventMetadata, RecordedEvent } from '../../core/event.ts';
-import { isUuid, namedUuid } from '../../core/ids.ts';
+import { namedUuid } from '../../core/ids.ts';
 import { toTimestamp } from '../../core/timestamp.ts';
 import type { Place } from '../topology.ts';
 import { unreadableEvent } from '../unreadable.ts';
+import { type HeaderEntries, type Headers, readHeaders } from './headers.ts';
 
 /*
  * An event as a Kafka message: CloudEvents 1.0 in the binary mode of its Kafka binding. Attributes are headers `ce_*`, the
@@ -30,7 +31,7 @@ export interface IncomingMessage {
   readonly timestamp: number;
   readonly key: Buffer | null;
   readonly value: Buffer | null;
-  readonly headers: readonly (readonly [Buffer | null, Buffer | null])[];
+  readonly headers: HeaderEntries;
 }
 
 /** An event that was read, and the chain that it stands in, named among all stores. */
@@ -123,25 +124,12 @@ export function fromMessage(message: IncomingMessage): IncomingEvent {
   }
 }
 
-function readEvent(message: IncomingMessage): IncomingEvent {
-  const headers = new Map<string, string>();
-  for (const [name, value] of message.headers) headers.set(name?.toString() ?? '', value?.toString() ?? '');
-  const need = (name: Buffer): string => {
-    const value = headers.get(name.toString());
-    if (value === undefined || value === '') throw new DataError(`the message has no header ${name.toString()}`);
-    return value;
-  };
-  const number = (name: Buffer): number => {
-    const value = Number(need(name));
-    if (!Number.isSafeInteger(value) || value < 0) throw new DataError(`${name.toString()} is no whole number`);
-    return value;
-  };
-  const uuid = (name: Buffer): string => {
-    const value = need(name);
-    if (!isUuid(value)) throw new DataError(`${name.toString()} is no UUID`);
-    return value;
-  };
+/** @throws DataError when the message is no event of ours */
+export function readEvent({ headers: entries, value }: Pick<IncomingMessage, 'headers' | 'value'>): IncomingEvent {
+  const headers = readHeaders(entries);
+  const { need, number, uuid } = headers;
   if (need(HEADERS.specVersion) !== '1.0') throw new DataError('the message is no CloudEvent of version 1.0');
+  const store = need(HEADERS.store);
   const chain = number(HEADERS.chain);
   const event: RecordedEvent = {
     id: uuid(HEADERS.id),
@@ -155,14 +143,15 @@ function readEvent(message: IncomingMessage): IncomingEvent {
     // It is known in the store that it comes from alone; what is read has one, what this process wrote has none.
     sequence: 0,
     time: timeOf(need(HEADERS.time)),
-    data: payloadOf(message.value),
-    metadata: metadataOf(need, headers),
+    data: payloadOf(value),
+    metadata: metadataOf(headers),
+    store,
   };
-  return { event, chain: `${need(HEADERS.store)}/${chain}` };
+  return { event, chain: `${store}/${chain}` };
 }
 
-function metadataOf(need: (name: Buffer) => string, headers: ReadonlyMap<string, string>): EventMetadata {
-  const causationid = headers.get(HEADERS.causationId.toString());
+function metadataOf({ need, find }: Headers): EventMetadata {
+  const causationid = find(HEADERS.causationId);
   return {
     correlationid: need(HEADERS.correlationId),
     traceparent: need(HEADERS.traceparent),
@@ -193,7 +182,7 @@ function unreadable(message: IncomingMessage, problem: string): RecordedEvent {
   const headers = message.headers
     .slice(0, KEPT_HEADERS)
     .map(([name, text]) => [keptText(name) ?? '', keptText(text) ?? ''] as const);
-  return unreadableEvent(namedUuid('kafka message', topic, String(partition), String(offset)), timestamp, {
+  return unreadableEvent(unreadableId(message), timestamp, {
     problem,
     topic,
     partition,
@@ -203,6 +192,15 @@ function unreadable(message: IncomingMessage, problem: string): RecordedEvent {
     value: value?.subarray(0, KEPT_BYTES).toString('base64') ?? null,
     bytes: value?.length ?? 0,
   });
+}
+
+/** The id of a message that has none of its own: by where it stands. */
+export function unreadableId({
+  topic,
+  partition,
+  offset,
+}: Omit<IncomingMessage, 'headers' | 'key' | 'value' | 'timestamp'>): string {
+  return namedUuid('kafka message', topic, String(partition), String(offset));
 }
 
 /** Fit for a jsonb column. */

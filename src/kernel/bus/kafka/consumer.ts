@@ -17,6 +17,7 @@ import {
 } from '../group.ts';
 import { handledBefore, topologyNamed } from '../seat.ts';
 import { deadLetterTopic, placeOf, type Topology, topicsOf } from '../topology.ts';
+import { unreadablePlace } from '../unreadable.ts';
 import type { KafkaConnection } from './client.ts';
 import { fromMessage } from './cloud-event.ts';
 import type { Fetched, FetchPoint } from './fetcher.ts';
@@ -281,7 +282,7 @@ export function createKafkaConsumer(settings: KafkaConsumerSettings, ports: Port
       await look();
       idleDue = true;
     },
-    placeOf: (event) => placeOf(topology, event),
+    placeOf: (event) => unreadablePlace(event) ?? placeOf(topology, event),
     deadLetters: (named) => deadLetterTopic(topology, named),
     lag: async () => {
       let lag = 0;

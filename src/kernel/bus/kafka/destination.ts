@@ -17,7 +17,7 @@ export interface DestinationSettings {
  * A broker takes so much of one partition at once, and the rest of the events behind it: a batch that is larger than the topic
  * allows (`max.message.bytes`, see topics.ts) would be refused again and again.
  */
-const MAX_PARTITION_BYTES = 1_000_000;
+export const MAX_PARTITION_BYTES = 1_000_000;
 
 interface Ports {
   /** Creates those of the topics that are missing. */
@@ -85,7 +85,7 @@ function rounds(
 }
 
 /** A little more than the bytes that it takes. */
-function sizeOf({ key, value, headers }: OutgoingMessage): number {
+export function sizeOf({ key, value, headers }: OutgoingMessage): number {
   let bytes = key.length + value.length + 64;
   for (const [name, text] of headers) bytes += name.length + text.length + 4;
   return bytes;

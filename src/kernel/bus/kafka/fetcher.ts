@@ -1,8 +1,9 @@
-import { Consumer, FetchIsolationLevels, type RecordsBatch, ResponseError } from '@platformatic/kafka';
+import { Consumer, FetchIsolationLevels, ResponseError } from '@platformatic/kafka';
 import type { Scheduler } from '../../core/clock.ts';
 import type { Log } from '../../observability/log.ts';
 import { clientOptions, type KafkaConnection, unavailable } from './client.ts';
 import type { IncomingMessage } from './cloud-event.ts';
+import { messagesFrom } from './records.ts';
 import { topicTag } from './standing.ts';
 
 export interface FetchSettings {
@@ -57,7 +58,6 @@ type Metadata = Awaited<ReturnType<Consumer['metadata']>>;
 
 const RETRY_MS = 500;
 const FAILURES_BEFORE_WARNING = 3;
-const IS_CONTROL = 0x20;
 const OFFSET_OUT_OF_RANGE = 1;
 const EARLIEST = -2n;
 
@@ -149,7 +149,7 @@ export function createFetcher(connection: KafkaConnection, settings: FetchSettin
         else if (errorCode !== 0) failed = true;
         else
           ports.deliver(point, {
-            ...read(point, records ?? []),
+            ...messagesFrom({ ...point, offset: point.offset! }, records ?? []),
             topicTag: topicTag(topicId),
             end: Number(highWatermark),
           });
@@ -249,31 +249,6 @@ function requestOf(points: readonly FetchPoint[], metadata: Metadata, partitionM
       partitionMaxBytes,
     })),
   }));
-}
-
-/** The messages from the point on: a broker answers with whole batches, which may begin before it. */
-function read({ topic, partition: index, offset: from }: FetchPoint, batches: readonly RecordsBatch[]) {
-  const messages: IncomingMessage[] = [];
-  let nextOffset = from!;
-  for (const { firstOffset, firstTimestamp, lastOffsetDelta, attributes, records } of batches) {
-    const base = Number(firstOffset);
-    nextOffset = Math.max(nextOffset, base + lastOffsetDelta + 1);
-    if ((attributes & IS_CONTROL) !== 0) continue;
-    for (const { offsetDelta, timestampDelta, key, value, headers } of records) {
-      const offset = base + offsetDelta;
-      if (offset < from!) continue;
-      messages.push({
-        topic,
-        partition: index,
-        offset,
-        timestamp: Number(firstTimestamp + timestampDelta),
-        key,
-        value,
-        headers,
-      });
-    }
-  }
-  return { messages, nextOffset };
 }
 
 function partition<T>(items: readonly T[], test: (item: T) => boolean): readonly [T[], T[]] {

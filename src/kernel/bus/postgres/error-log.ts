@@ -2,6 +2,7 @@ import type { RecordedEvent } from '../../core/event.ts';
 import type { Page } from '../../core/page.ts';
 import { pageOf } from '../../core/page.ts';
 import type { Sql } from '../../postgres/sql.ts';
+import type { DeadLetterPlace } from '../dead-letters.ts';
 
 /** `retrying`: tried again by itself; `open`: waits for an operator; the others were settled by one. */
 export const DEAD_LETTER_STATUSES = ['retrying', 'open', 'replayed', 'discarded'] as const;
@@ -29,6 +30,8 @@ export interface DeadLetter {
   readonly status: DeadLetterStatus;
   readonly resolved_at: number | null;
   readonly resolved_by: string | null;
+  /** Where it stands on Kafka, as it last came to the operators; null until it is there. */
+  readonly kafka: DeadLetterPlace | null;
 }
 
 /** Which dead letters: those that fit every filter that is given. */
@@ -39,7 +42,9 @@ export interface DeadLetterFilter {
 }
 
 const COLUMNS = `id, consumer, event_id, dlq_topic, original_topic, partition, key, event, attempts, error, fingerprint, count,
-  first_seen, last_seen, retry_at, status, resolved_at, resolved_by`;
+  first_seen, last_seen, retry_at, status, resolved_at, resolved_by,
+  (SELECT jsonb_build_object('topic', m.topic, 'partition', m.partition, 'offset', m.message_offset)
+    FROM dead_letter_messages m WHERE m.error_id = error_log.id AND m.landed_at IS NOT NULL) AS kafka`;
 const MATCHES = `($1::text IS NULL OR status = $1) AND ($2::text IS NULL OR fingerprint = $2) AND ($3::text IS NULL OR consumer = $3)`;
 
 function filterValues({ status, fingerprint, consumer }: DeadLetterFilter): readonly (string | null)[] {
@@ -90,6 +95,18 @@ export function groupDeadLetters(
 
 export async function findDeadLetter(sql: Sql, id: string): Promise<DeadLetter | undefined> {
   const rows = await sql.query<DeadLetter>(`SELECT ${COLUMNS} FROM error_log WHERE id = $1`, [id]);
+  return rows[0];
+}
+
+/** The row of a dead letter, or another of the same message: the one that there can be of an event and a service. */
+export async function findDeadLetterOf(
+  sql: Sql,
+  letter: { readonly id: string; readonly consumer: string; readonly eventId: string },
+): Promise<DeadLetter | undefined> {
+  const rows = await sql.query<DeadLetter>(
+    `SELECT ${COLUMNS} FROM error_log WHERE id = $1 OR (consumer = $2 AND event_id = $3) ORDER BY id = $1 DESC LIMIT 1`,
+    [letter.id, letter.consumer, letter.eventId],
+  );
   return rows[0];
 }
 

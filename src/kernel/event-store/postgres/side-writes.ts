@@ -90,16 +90,23 @@ function saveFailures(failures: FailureWrites): readonly Statement[] {
   if (failures.failed.length > 0) {
     statements.push({
       name: 'save_failed',
-      text: `INSERT INTO error_log AS l (consumer, event_id, dlq_topic, original_topic, partition, key, event, attempts, error,
+      text: `WITH failed AS (INSERT INTO error_log AS l (consumer, event_id, dlq_topic, original_topic, partition, key, event, attempts, error,
           fingerprint, first_seen, last_seen, retry_at, status)
         SELECT consumer, event_id, dlq_topic, topic, partition, key, event, attempts, error, fingerprint, failed_at, failed_at,
           retry_at, CASE WHEN retry_at IS NULL THEN 'open' ELSE 'retrying' END
         FROM jsonb_to_recordset($1::jsonb) AS f(consumer text, event_id uuid, dlq_topic text, topic text, partition int, key text,
           event jsonb, attempts int, error text, fingerprint text, failed_at timestamptz, retry_at timestamptz)
-        ON CONFLICT (consumer, event_id) DO UPDATE SET attempts = excluded.attempts, error = excluded.error,
-          fingerprint = excluded.fingerprint, last_seen = excluded.last_seen, retry_at = excluded.retry_at,
+        ON CONFLICT (consumer, event_id) DO UPDATE SET dlq_topic = excluded.dlq_topic, attempts = excluded.attempts,
+          error = excluded.error, fingerprint = excluded.fingerprint, last_seen = excluded.last_seen, retry_at = excluded.retry_at,
           status = excluded.status, count = l.count + CASE WHEN excluded.status = 'open' AND l.resolved_at IS NOT NULL THEN 1 ELSE 0 END,
-          resolved_at = CASE WHEN excluded.status = 'open' THEN NULL ELSE l.resolved_at END`,
+          resolved_at = CASE WHEN excluded.status = 'open' THEN NULL ELSE l.resolved_at END
+        RETURNING id, arrival, status, count, attempts, error, fingerprint, last_seen)
+        INSERT INTO dead_letter_messages AS m (error_id, count, attempts, error, fingerprint, died_at)
+        SELECT id, count, attempts, error, fingerprint, last_seen FROM failed WHERE status = 'open' ORDER BY arrival
+        ON CONFLICT (error_id) DO UPDATE SET count = excluded.count, due = excluded.due, attempts = excluded.attempts,
+          error = excluded.error, fingerprint = excluded.fingerprint, died_at = excluded.died_at, topic = NULL,
+          partition = NULL, message_offset = NULL, landed_at = NULL
+        WHERE m.count < excluded.count`,
       values: [JSON.stringify(failures.failed.map(failedRow))],
     });
   }
