@@ -300,9 +300,13 @@ const LOG_PLACE: PartitionRef = { topic: LOG_TOPIC, partition: 0 };
 
 function partitionsFor(topology: Topology, settings: ConsumerSettings): readonly PartitionRef[] {
   if (settings.exclusive) return [LOG_PLACE];
-  const topics = topicsOf(topology, settings.types);
-  const refs = topics.flatMap((topic) =>
+  const refs = consumedPartitions(topology, settings.types);
+  return settings.types.some((type) => !topology.routes.has(type)) ? [...refs, LOG_PLACE] : refs;
+}
+
+/** The partitions of all topics that events of the types are consumed from. */
+export function consumedPartitions(topology: Topology, types: readonly string[]): readonly PartitionRef[] {
+  return topicsOf(topology, types).flatMap((topic) =>
     Array.from({ length: topic.partitions }, (_, partition) => ({ topic: topic.name, partition })),
   );
-  return settings.types.some((type) => !topology.routes.has(type)) ? [...refs, LOG_PLACE] : refs;
 }

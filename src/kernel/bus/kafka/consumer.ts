@@ -4,7 +4,7 @@ import type { RecordedEvent } from '../../core/event.ts';
 import { LOG_START, type LogPosition } from '../../core/log-position.ts';
 import type { Progress } from '../../event-store/store.ts';
 import type { Log } from '../../observability/log.ts';
-import type { Consumer } from '../consumer.ts';
+import { type Consumer, consumedPartitions } from '../consumer.ts';
 import {
   type GroupStore,
   type GroupView,
@@ -88,9 +88,7 @@ export function createKafkaConsumer(settings: KafkaConsumerSettings, ports: Port
   const { name: consumer } = settings;
   const types = new Set(settings.types);
   const on = (name: string): readonly PartitionRef[] =>
-    topicsOf(topologyNamed(topologies, name), settings.types).flatMap((topic) =>
-      Array.from({ length: topic.partitions }, (_, partition) => ({ topic: topic.name, partition })),
-    );
+    consumedPartitions(topologyNamed(topologies, name), settings.types);
   let seat: Seat = { topology: topologies[0].name };
   let topology = topologies[0];
   let wasHandled = handledBefore(seat, topologies);

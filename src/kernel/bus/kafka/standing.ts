@@ -47,3 +47,9 @@ export function advance(standing: Record<string, number>, { offset, topicTag: ta
   if (chain !== undefined && position !== undefined && !isHandled(standing, chain, position))
     standing[chain] = position;
 }
+
+/** The standing of one that goes on at the offset, unless it stands further in the same topic. What it knows of chains stays. */
+export function standAt(standing: LogPosition, offset: number, tag: number): LogPosition {
+  const stood = topicTagOf(standing) === tag ? (offsetOf(standing) ?? 0) : 0;
+  return { ...standing, [OFFSET]: Math.max(offset, stood), [TOPIC]: tag };
+}

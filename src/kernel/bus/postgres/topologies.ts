@@ -1,5 +1,9 @@
-import type { LogPosition } from '../../core/log-position.ts';
+import { ConflictError } from '../../core/errors.ts';
+import { LOG_START, type LogPosition } from '../../core/log-position.ts';
+import { readHead } from '../../event-store/postgres/read.ts';
+import type { Pool } from '../../postgres/pool.ts';
 import type { Sql } from '../../postgres/sql.ts';
+import { holdPositions, putOutMembers, readPartitions } from './positions.ts';
 
 /** A topology that a store is on, was on, or is to come to. */
 export interface StoreTopology {
@@ -31,4 +35,68 @@ export async function beginOn(sql: Sql, topology: string): Promise<void> {
   await sql.query(`INSERT INTO bus_topologies (topology, role) VALUES ($1, 'current') ON CONFLICT DO NOTHING`, [
     topology,
   ]);
+}
+
+/** A consumer of topics, and the topology that it is on. */
+export interface ConsumerSeat {
+  readonly consumer: string;
+  readonly topology: string;
+  /** Milliseconds since 1970. */
+  readonly moved_at: number;
+}
+
+/** Every consumer of topics that has ever run. */
+export function readSeats(sql: Sql): Promise<readonly ConsumerSeat[]> {
+  return sql.query<ConsumerSeat>('SELECT consumer, topology, moved_at FROM bus_seats ORDER BY consumer');
+}
+
+/**
+ * Has every event from now on written to the topics of another topology too. The relay is put out: where it stood says which
+ * events are the first of them.
+ * @param relayed whether a relay carries the events; else the log itself is what consumers read
+ * @throws ConflictError while the store is on its way to yet another
+ */
+export function beginTarget(pool: Pool, topology: string, relayed: boolean): Promise<void> {
+  return pool.transaction(async (sql) => {
+    await sql.query('LOCK TABLE bus_topologies IN EXCLUSIVE MODE');
+    const known = await readTopologies(sql);
+    const target = known.find(({ role }) => role === 'target');
+    if (target?.topology === topology) return;
+    if (target !== undefined)
+      throw new ConflictError(`the store is on its way to ${target.topology}: go on with that, or back from it, first`);
+    const since = relayed ? await putOutRelay(sql) : await readHead(sql);
+    await sql.query(
+      `INSERT INTO bus_topologies (topology, role, since) VALUES ($1, 'target', $2)
+        ON CONFLICT (topology) DO UPDATE SET role = 'target', since = excluded.since, since_at = now()`,
+      [topology, JSON.stringify(since)],
+    );
+  });
+}
+
+/**
+ * Ends the writing to one of the two topologies: the current one when all consumers are on the target, which is the current
+ * one then; or the target when all are on the current one, as if it had never begun.
+ * @throws ConflictError when consumers are on the one that is to end, or there is no target
+ */
+export function endTopology(pool: Pool, role: 'current' | 'target'): Promise<void> {
+  return pool.transaction(async (sql) => {
+    await sql.query('LOCK TABLE bus_topologies IN EXCLUSIVE MODE');
+    const known = await readTopologies(sql);
+    const ending = known.find((row) => row.role === role)!;
+    if (!known.some((row) => row.role === 'target')) throw new ConflictError('the store is on one topology only');
+    const still = (await readSeats(sql)).filter(({ topology }) => topology === ending.topology);
+    if (still.length > 0)
+      throw new ConflictError(`still on ${ending.topology}: ${still.map(({ consumer }) => consumer).join(', ')}`);
+    await putOutRelay(sql);
+    await sql.query(`UPDATE bus_topologies SET role = 'retired' WHERE role = $1`, [role]);
+    await sql.query(`UPDATE bus_topologies SET role = 'current' WHERE role = 'target'`);
+  });
+}
+
+/** @returns how far the relay has come; another one that joins asks anew which topologies there are */
+async function putOutRelay(sql: Sql): Promise<LogPosition> {
+  await holdPositions(sql, 'relay');
+  const partitions = await readPartitions(sql, 'relay');
+  await putOutMembers(sql, 'relay', partitions);
+  return partitions[0]?.progress ?? LOG_START;
 }
