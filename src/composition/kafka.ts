@@ -7,7 +7,7 @@ import { createKafkaConsumer } from '#kernel/bus/kafka/consumer.ts';
 import { createKafkaDeadLetters } from '#kernel/bus/kafka/dead-letter-topics.ts';
 import { createKafkaDestination } from '#kernel/bus/kafka/destination.ts';
 import type { Compression } from '#kernel/bus/kafka/producer.ts';
-import { ensureTopics } from '#kernel/bus/kafka/topics.ts';
+import { ensureTopics, type TopicSettings } from '#kernel/bus/kafka/topics.ts';
 import { createDeadLetterOutbox } from '#kernel/bus/postgres/dead-letter-outbox.ts';
 import type { Destination } from '#kernel/bus/relay.ts';
 import type { Topic, Topology } from '#kernel/bus/topology.ts';
@@ -52,7 +52,7 @@ export function kafkaBus(config: Config, store: StoreSide, clock: Scheduler, log
   const connection = connectionOf(config);
   if (connection === undefined) return undefined;
   const compression = oneOf('KAFKA_COMPRESSION', COMPRESSIONS, config.kafkaCompression);
-  const topicSettings = { replication: config.kafkaReplication, retentionMs: config.kafkaRetentionMs };
+  const topicSettings = topicSettingsOf(config);
   const making = new Map<string, Promise<void>>();
   /** All that ask for the same at the same time wait for the same. */
   const makeTopics = (topics: readonly Topic[]): Promise<void> => {
@@ -100,8 +100,13 @@ export function kafkaBus(config: Config, store: StoreSide, clock: Scheduler, log
   };
 }
 
-/** @throws ConfigError naming the setting that is wrong */
-function connectionOf(config: Config): KafkaConnection | undefined {
+/** How topics are made. */
+export function topicSettingsOf(config: Config): TopicSettings {
+  return { replication: config.kafkaReplication, retentionMs: config.kafkaRetentionMs };
+}
+
+/** Undefined when KAFKA_BROKERS is not set. @throws ConfigError naming the setting that is wrong */
+export function connectionOf(config: Config): KafkaConnection | undefined {
   if (config.kafkaBrokers === undefined) return undefined;
   const brokers = config.kafkaBrokers.split(',').map((broker) => broker.trim());
   const wrong = brokers.find((broker) => !/^[^\s:]+:\d{1,5}$|^\[[^\s\]]+\]:\d{1,5}$/.test(broker));

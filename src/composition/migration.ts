@@ -2,6 +2,7 @@ import { consumedPartitions } from '#kernel/bus/consumer.ts';
 import type { KafkaConnection } from '#kernel/bus/kafka/client.ts';
 import { hasPassedOnKafka, kafkaEntry } from '#kernel/bus/kafka/entry.ts';
 import { topicTags } from '#kernel/bus/kafka/topics.ts';
+import { hasLiveMember } from '#kernel/bus/postgres/group-store.ts';
 import { type Entry, hasPassed, logEntry, type Move, moveConsumer } from '#kernel/bus/postgres/moves.ts';
 import {
   beginTarget,
@@ -32,6 +33,8 @@ export type OnStep = (message: string) => void;
 interface Ports {
   readonly pool: Pool;
   readonly clock: Scheduler;
+  /** Silence after which a process counts as gone, milliseconds. */
+  readonly leaseMs: number;
   /** Undefined: the log itself is the bus. */
   readonly kafka: KafkaConnection | undefined;
   /** The event types that a consumer reacts to. */
@@ -79,7 +82,7 @@ export function createMigration(ports: Ports): Migration {
       kafka === undefined ? hasPassed(pool, step, since) : hasPassedOnKafka(pool, step, since);
     const deadline = clock.now() + PASS_LIMIT_MS;
     while (!(await passed())) {
-      if (clock.now() > deadline)
+      if (clock.now() > deadline || !(await hasLiveMember(pool, consumer, ports.leaseMs)))
         throw new UnavailableError(
           `${consumer} has not handled yet what was there before: see that it runs, and repeat the command`,
         );

@@ -113,6 +113,29 @@ describe('start', () => {
     }
   });
 
+  test('moves to another topology and back while it runs, and knows afterwards where it is', async () => {
+    const server = await startServer();
+    const moved = await runProgram(['topology', 'migrate', 'by-flow'], env);
+    assert.deepEqual([moved.code, moved.stderr.match(/^\w+ is on by-flow$/gm)?.length], [0, 4], moved.stderr);
+    assert.match(moved.stdout, /^topology +by-type$/m);
+    assert.match(moved.stdout, /^consumers there +4 of 4$/m);
+    assert.equal((await pay(api, {})).status, 'APPROVED');
+    assert.equal((await runProgram(['topology', 'migrate', 'single'], env)).code, 1);
+    assert.equal((await runProgram(['topology', 'migrate', '--retire'], env)).code, 0);
+    server.child.kill('SIGTERM');
+    assert.deepEqual(await server.ended, [0, null]);
+    const again = await startServer({ CAUDAL_TOPOLOGY: 'by-type' });
+    assert.match(again.logged(), /CAUDAL_TOPOLOGY names a topology that was left/);
+    assert.equal((await pay(api, {})).status, 'APPROVED');
+    const onward = await runProgram(['topology', 'migrate', 'by-type'], env);
+    assert.equal(onward.code, 0, onward.stderr);
+    const undone = await runProgram(['topology', 'migrate', '--back', '--json'], env);
+    const { current, target } = JSON.parse(undone.stdout);
+    assert.deepEqual([current, target], ['by-flow', undefined]);
+    again.child.kill('SIGTERM');
+    assert.deepEqual(await again.ended, [0, null]);
+  });
+
   test('stops when it is told to while it starts', async () => {
     const server = spawnServer();
     await until('it begins', () => server.printed() !== '');

@@ -44,6 +44,8 @@ const SUBCOMMANDS = [
   'partitions list',
   'partitions create',
   'topology show',
+  'topology create',
+  'topology migrate',
   'bench payments',
   'bench wallet',
   'bench reads',

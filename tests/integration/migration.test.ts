@@ -73,6 +73,7 @@ async function openMigrating(t: TestContext, brokers: readonly string[] | undefi
     createMigration({
       pool,
       clock: systemClock,
+      leaseMs: config.leaseMs,
       kafka: connection,
       types: (consumer) => Object.keys(services.get(consumer as never)!.reactions),
       makeTopics: async ({ topics }) => {
