@@ -5,6 +5,7 @@ import type { Answer, Api } from '../../support/api.ts';
 import { discrepancies } from '../../support/gateway-books.ts';
 import { assertLedgerBalanced, balanceOf, finalPayment, move, pay, refund, walletWith } from '../../support/money.ts';
 import { startPlatform } from '../../support/platform.ts';
+import { until } from '../../support/until.ts';
 
 // The circuit to the card gateway, which moves from one server to the other, is tried again soon.
 const platform = await startPlatform({
@@ -112,6 +113,13 @@ test('when one stops, the other finishes what both have taken', async () => {
     assert.equal((await finalPayment(second, body.id)).status, 'APPROVED');
   }
   assert.equal(await balanceOf(second, user), 100_000 - 100 * PAYMENTS);
+  // All may have come to their end before that.
+  await until('the simulator is there again', () =>
+    platform.simulator.get('/health').then(
+      () => true,
+      () => false,
+    ),
+  );
   assert.deepEqual(await discrepancies(platform), []);
   await assertLedgerBalanced(second);
 });
