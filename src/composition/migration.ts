@@ -80,9 +80,12 @@ export function createMigration(ports: Ports): Migration {
     const step: Move = { consumer, from, to, on };
     const passed = (): Promise<boolean> =>
       kafka === undefined ? hasPassed(pool, step, since) : hasPassedOnKafka(pool, step, since);
-    const deadline = clock.now() + PASS_LIMIT_MS;
+    const begun = clock.now();
+    // Who was just moved has a moment to join again.
+    const isThere = async (): Promise<boolean> =>
+      clock.now() - begun <= ports.leaseMs || hasLiveMember(pool, consumer, ports.leaseMs);
     while (!(await passed())) {
-      if (clock.now() > deadline || !(await hasLiveMember(pool, consumer, ports.leaseMs)))
+      if (clock.now() - begun > PASS_LIMIT_MS || !(await isThere()))
         throw new UnavailableError(
           `${consumer} has not handled yet what was there before: see that it runs, and repeat the command`,
         );
