@@ -1,6 +1,6 @@
 // A reporter for node --test: one dot for each test; for a failed one its name, place, error, and what its file printed;
 // and what tests tell by `diagnostic`, as the seed that a run by chance can be repeated with.
-import { relative } from 'node:path';
+import { relative, resolve } from 'node:path';
 import { inspect } from 'node:util';
 import { isEmptyFile } from './report-counts.mjs';
 
@@ -12,7 +12,8 @@ export default async function* reportProgress(source) {
   let dots = 0;
   for await (const { type, data } of source) {
     if (type === 'test:stdout' || type === 'test:stderr') {
-      printed.set(data.file, ((printed.get(data.file) ?? '') + data.message).slice(-KEPT_OUTPUT));
+      const file = resolve(data.file);
+      printed.set(file, ((printed.get(file) ?? '') + data.message).slice(-KEPT_OUTPUT));
     } else if (type === 'test:pass' && isEmptyFile(data)) {
       yield `\nFAILED: there is no test in ${placeOf(data)}\n`;
     } else if (type === 'test:pass' && data.details.type !== 'suite') {
@@ -22,8 +23,9 @@ export default async function* reportProgress(source) {
     } else if (type === 'test:diagnostic' && data.line !== undefined) {
       yield `\n${data.message}\n`;
     } else if (type === 'test:fail' && data.details.error?.failureType !== 'subtestsFailed') {
-      yield failure(data, printed.get(data.file) ?? '');
-      printed.delete(data.file);
+      const file = resolve(data.file ?? data.name);
+      yield failure(data, printed.get(file) ?? '');
+      printed.delete(file);
     }
   }
   yield '\n';
