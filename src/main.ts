@@ -1,6 +1,6 @@
 import { mkdir } from 'node:fs/promises';
-import { type AddressInfo, createServer } from 'node:net';
 import { adoptPositions } from '#kernel/bus/postgres/bus-change.ts';
+import { freePort } from '#kernel/net/free-port.ts';
 import type { Log } from '#kernel/observability/log.ts';
 import { createMetrics, type Metrics } from '#kernel/observability/metrics.ts';
 import { createApi } from '#src/api/server.ts';
@@ -56,6 +56,7 @@ export async function startPlatform(settings: Config, log: Log): Promise<Platfor
 }
 
 async function start(settings: Config, log: Log, running: Running[]): Promise<Omit<Platform, 'stop'>> {
+  // Webhooks need the API's address before it listens.
   const config = { ...settings, port: settings.port === 0 ? await freePort(settings.host) : settings.port };
   await mkdir(config.dataDir, { recursive: true });
   const database = await openDatabase(config, log, SERVICES_WITH_TABLES);
@@ -143,16 +144,4 @@ async function stopAll(running: Running[], log: Log): Promise<void> {
     const { name } = part;
     await part.stop().catch((error: Error) => log.error({ part: name, error }, 'this part did not stop cleanly'));
   }
-}
-
-/** A port that is free now: webhooks need the API's address before it listens. */
-function freePort(host: string): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once('error', reject);
-    server.listen(0, host, () => {
-      const { port } = server.address() as AddressInfo;
-      server.close(() => resolve(port));
-    });
-  });
 }

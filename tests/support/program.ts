@@ -1,8 +1,8 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
+import { freePort as portOf } from '#kernel/net/free-port.ts';
 
 /** The command line. */
 export const PROGRAM = join(import.meta.dirname, '../../src/cli/main.ts');
@@ -24,12 +24,7 @@ export async function runProgram(args: readonly string[], env: Readonly<Record<s
   return { code: Number(code), stdout, stderr };
 }
 
-/** A port of 127.0.0.1 that nobody listened on a moment ago. */
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
+/** A port of 127.0.0.1 that nobody listens on now. */
+export function freePort(): Promise<number> {
+  return portOf('127.0.0.1');
 }

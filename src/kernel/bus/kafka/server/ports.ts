@@ -1,16 +1,11 @@
 import { randomInt } from 'node:crypto';
-import { createServer } from 'node:net';
+import { FREE_RANGE, isFree } from '../../../net/free-port.ts';
 
 /** Each broker takes two ports, its own and the next one, for the controller in it. */
 const PORTS_PER_BROKER = 2;
 const DEFAULT_PORT = 9092;
 const LAST_PORT = 65_535;
-/**
- * Below the range that systems give to outgoing connections: a client that tries again and again to reach a broker that is down
- * would else sooner or later be given the broker's port for its own end, and keep it from coming back.
- */
-const FREE_RANGE = [15_000, 32_000] as const;
-
+const HOST = '127.0.0.1';
 /**
  * The first ports of `count` brokers.
  * @param wanted that of the first broker, or 0 for any free ones; undefined: 9092, or the next free ones
@@ -51,7 +46,7 @@ async function allFree(ports: readonly number[]): Promise<boolean> {
 async function firstTaken(ports: readonly number[]): Promise<number | undefined> {
   for (const port of ports) {
     for (let taken = port; taken < port + PORTS_PER_BROKER; taken += 1) {
-      if (!(await isFree(taken))) return taken;
+      if (!(await isFree(taken, HOST))) return taken;
     }
   }
   return undefined;
@@ -59,12 +54,4 @@ async function firstTaken(ports: readonly number[]): Promise<number | undefined>
 
 function lastOf(ports: readonly number[]): number {
   return ports.at(-1)! + PORTS_PER_BROKER - 1;
-}
-
-function isFree(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const probe = createServer();
-    probe.on('error', () => resolve(false));
-    probe.listen({ port, host: '127.0.0.1' }, () => probe.close(() => resolve(true)));
-  });
 }
