@@ -93,6 +93,7 @@ export function createKafkaConsumer(settings: KafkaConsumerSettings, ports: Port
   let topology = topologies[0];
   let wasHandled = handledBefore(seat, topologies);
   let subscription: Subscription | undefined;
+  let subscribedTo: Topology | undefined;
   let generation = 0;
   let member = settings.member;
   let ownership: Ownership = { owned: [], progress: { cursor: LOG_START, ahead: {} } };
@@ -184,13 +185,13 @@ export function createKafkaConsumer(settings: KafkaConsumerSettings, ports: Port
 
   /** Who comes to another topology leaves the groups of the topics before. */
   const enter = async (): Promise<void> => {
-    const before = seat.topology;
     seat = await groups.enter(consumer, member, { home: topologies[0].name, on });
     topology = topologyNamed(topologies, seat.topology);
     wasHandled = handledBefore(seat, topologies);
-    if (subscription !== undefined && seat.topology === before) return;
+    if (subscribedTo === topology) return;
     await subscription?.close();
     subscription = subscribe();
+    subscribedTo = topology;
     subscription.start();
   };
 

@@ -4,7 +4,7 @@ import type { Sql } from '../../postgres/sql.ts';
 import { partitionName, type StandingPartition } from '../group.ts';
 import { refArrays } from '../postgres/group-store.ts';
 import type { Entry, Move } from '../postgres/moves.ts';
-import { readPartitions } from '../postgres/positions.ts';
+import { standingAmong } from '../postgres/positions.ts';
 import { offsetOf, standAt } from './standing.ts';
 
 /**
@@ -26,7 +26,7 @@ export function kafkaEntry(tags: ReadonlyMap<string, number>): Entry {
 
 /** Whether the consumer has handled everything up to a position of the log, in the topics that it is to leave. */
 export async function hasPassedOnKafka(sql: Sql, move: Move, position: LogPosition): Promise<boolean> {
-  const leaving = await standingOn(sql, move);
+  const leaving = await standingAmong(sql, move.consumer, move.on(move.from));
   const [row] = await sql.query<{ waiting: boolean }>(
     `SELECT EXISTS (SELECT 1 FROM event_landings l
         JOIN unnest($1::text[], $2::int[], $3::bigint[]) AS a(topic, partition, next) USING (topic, partition)
@@ -34,11 +34,6 @@ export async function hasPassedOnKafka(sql: Sql, move: Move, position: LogPositi
     [...refArrays(leaving), nextOffsets(leaving), JSON.stringify(position)],
   );
   return row!.waiting === false;
-}
-
-async function standingOn(sql: Sql, { consumer, from, on }: Move): Promise<readonly StandingPartition[]> {
-  const names = new Set(on(from).map(partitionName));
-  return (await readPartitions(sql, consumer)).filter((ref) => names.has(partitionName(ref)));
 }
 
 /** When the first message landed that was not handled, milliseconds since 1970; undefined when all were. */

@@ -112,7 +112,7 @@ async function putOutTheDead(sql: Sql, consumer: string, leaseMs: number): Promi
   );
   for (const { member, progress } of dead) {
     const owned = await ownedBy(sql, consumer, member);
-    await give(
+    await giveBack(
       sql,
       consumer,
       owned.map((ref) => ({ ...ref, progress: standing(progress, ref) })),
@@ -135,7 +135,7 @@ async function exchange(
   const before = await ownedBy(sql, consumer, member);
   const kept = before.filter((ref) => !released.has(partitionName(ref)));
   const given = before.filter((ref) => released.has(partitionName(ref)));
-  await give(
+  await giveBack(
     sql,
     consumer,
     given.map((ref) => ({ ...ref, progress: standing(progress, ref) })),
@@ -159,7 +159,8 @@ function ownedBy(sql: Sql, consumer: string, member: string): Promise<readonly P
   ]);
 }
 
-async function give(sql: Sql, consumer: string, partitions: readonly StandingPartition[]): Promise<void> {
+/** Takes partitions from their owners, and notes where they stand. */
+export async function giveBack(sql: Sql, consumer: string, partitions: readonly StandingPartition[]): Promise<void> {
   if (partitions.length === 0) return;
   await sql.query(
     `UPDATE bus_partitions p SET owner = NULL, progress = a.progress FROM unnest($2::text[], $3::int[], $4::jsonb[])

@@ -8,7 +8,7 @@ import { LOG_TOPIC } from '../consumer.ts';
 import { type PartitionRef, partitionName, type StandingPartition } from '../group.ts';
 import { placeOf, type Topology } from '../topology.ts';
 import { readSeat, refArrays } from './group-store.ts';
-import { holdPositions, putOutMembers, readPartitions } from './positions.ts';
+import { holdPositions, putOutMembers, readPartitions, standingAmong } from './positions.ts';
 
 /** A consumer on its way from one topology to another. */
 export interface Move {
@@ -83,8 +83,7 @@ export const logEntry: Entry = async (_sql, _move, leaving) => {
 
 /** Whether all of the consumer's partitions have passed a position of the log. */
 export async function hasPassed(sql: Sql, { consumer, from, on }: Move, position: LogPosition): Promise<boolean> {
-  const names = namesOf(on(from));
-  const partitions = (await readPartitions(sql, consumer)).filter((ref) => names.has(partitionName(ref)));
+  const partitions = await standingAmong(sql, consumer, on(from));
   return partitions.every(({ progress }) =>
     Object.keys(position).every((chain) => positionIn(progress, chain) >= position[chain]!),
   );

@@ -1,8 +1,7 @@
 import type { LogPosition } from '../../core/log-position.ts';
-import { encodeArray } from '../../postgres/arrays.ts';
 import type { Sql } from '../../postgres/sql.ts';
-import { type MemberProgress, type StandingPartition, standing } from '../group.ts';
-import { refArrays } from './group-store.ts';
+import { type MemberProgress, type PartitionRef, partitionName, type StandingPartition, standing } from '../group.ts';
+import { giveBack } from './group-store.ts';
 
 /** Every partition of a consumer, and where it stands at this moment. */
 export async function readPartitions(sql: Sql, consumer: string): Promise<readonly StandingPartition[]> {
@@ -15,6 +14,16 @@ export async function readPartitions(sql: Sql, consumer: string): Promise<readon
     const ref = { topic, partition };
     return { ...ref, progress: member === null ? own : standing(member, ref) };
   });
+}
+
+/** The same of some of its partitions. */
+export async function standingAmong(
+  sql: Sql,
+  consumer: string,
+  partitions: readonly PartitionRef[],
+): Promise<readonly StandingPartition[]> {
+  const names = new Set(partitions.map(partitionName));
+  return (await readPartitions(sql, consumer)).filter((ref) => names.has(partitionName(ref)));
 }
 
 /** Keeps the positions of the consumer as they are until the transaction ends. */
@@ -31,18 +40,7 @@ export async function putOutMembers(
   consumer: string,
   partitions: readonly StandingPartition[],
 ): Promise<void> {
-  await sql.query(
-    `UPDATE bus_partitions p SET owner = NULL, progress = a.progress FROM unnest($2::text[], $3::int[], $4::jsonb[])
-      AS a(topic, partition, progress) WHERE p.consumer = $1 AND p.topic = a.topic AND p.partition = a.partition`,
-    [
-      consumer,
-      ...refArrays(partitions),
-      encodeArray(
-        'jsonb',
-        partitions.map((partition) => partition.progress),
-      ),
-    ],
-  );
+  await giveBack(sql, consumer, partitions);
   await sql.query('DELETE FROM bus_members WHERE consumer = $1', [consumer]);
 }
 
