@@ -53,6 +53,13 @@ const integer = (
   max = Number.MAX_SAFE_INTEGER,
 ): IntegerSetting => ({ env, kind: 'integer', value, meaning, min, max });
 
+const ownDatabase = (service: ServiceName): OptionalSetting =>
+  optional(
+    `DATABASE_URL_${service.toUpperCase()}`,
+    `PostgreSQL of the ${service} service alone, which takes KAFKA_BROKERS; that of DATABASE_URL when not set`,
+    true,
+  );
+
 /** Every setting, once. Names that end in Ms are milliseconds. `caudal config` prints this table. */
 export const SETTINGS = {
   port: integer('PORT', 8080, 'port of the API and console', 0, 65_535),
@@ -65,6 +72,11 @@ export const SETTINGS = {
   ),
   kafkaHeap: text('CAUDAL_KAFKA_HEAP', '512m', 'memory of each broker that "caudal kafka start" starts, as 512m or 2g'),
   databaseUrl: optional('DATABASE_URL', 'PostgreSQL to use instead of the embedded one', true),
+  paymentsDatabaseUrl: ownDatabase('payments'),
+  fraudDatabaseUrl: ownDatabase('fraud'),
+  walletsDatabaseUrl: ownDatabase('wallets'),
+  gatewayDatabaseUrl: ownDatabase('gateway'),
+  metricsDatabaseUrl: ownDatabase('metrics'),
   services: {
     env: 'CAUDAL_SERVICES',
     kind: 'services',
@@ -254,6 +266,11 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>, ov
   const entries = Object.entries(SETTINGS).map(([name, setting]) => [name, parse(setting, env[setting.env])]);
   const config = { ...Object.fromEntries(entries), instance: randomUUID().slice(0, 8), ...overrides } as Config;
   return { ...config, dataDir: resolve(config.dataDir), cacheDir: resolve(config.cacheDir || defaultCache(env)) };
+}
+
+/** The database of a service: one of its own, else the common one; undefined: the embedded one. */
+export function databaseUrlOf(config: Config, service: ServiceName): string | undefined {
+  return config[`${service}DatabaseUrl`] ?? config.databaseUrl;
 }
 
 function defaultCache(env: Readonly<Record<string, string | undefined>>): string {

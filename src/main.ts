@@ -1,26 +1,18 @@
 import { mkdir } from 'node:fs/promises';
-import { adoptPositions } from '#kernel/bus/postgres/bus-change.ts';
 import { freePort } from '#kernel/net/free-port.ts';
 import type { Log } from '#kernel/observability/log.ts';
-import { createMetrics, type Metrics } from '#kernel/observability/metrics.ts';
+import { createMetrics } from '#kernel/observability/metrics.ts';
 import { createApi } from '#src/api/server.ts';
 import { apiContext } from '#src/composition/api-context.ts';
-import { type Database, openDatabase, SERVICES_WITH_TABLES } from '#src/composition/database.ts';
-import { clockJob, landingsJob, partitionJob, pruneJob } from '#src/composition/jobs.ts';
-import { createKernel, createPostgresBackend, type Kernel } from '#src/composition/kernel.ts';
+import { neededServices, openDatabases } from '#src/composition/databases.ts';
+import { createHomes, type Homes } from '#src/composition/homes.ts';
+import type { Kernel } from '#src/composition/kernel.ts';
 import { metricsService } from '#src/composition/metrics.ts';
 import { type InvariantMonitor, invariantMonitor } from '#src/composition/monitor.ts';
 import { loadExchangeRates } from '#src/composition/rates.ts';
-import {
-  catalogOf,
-  prepareServices,
-  runServices,
-  type ServiceInputs,
-  serviceDefinitions,
-  sourceOf,
-} from '#src/composition/services.ts';
+import { prepareServices, runServices, type ServiceInputs, serviceDefinitions } from '#src/composition/services.ts';
 import { runSimulator, webhookSecretOf } from '#src/composition/simulator.ts';
-import type { Config } from '#src/config.ts';
+import type { Config, ServiceName } from '#src/config.ts';
 
 /** A platform that runs. */
 export interface Platform {
@@ -59,36 +51,30 @@ async function start(settings: Config, log: Log, running: Running[]): Promise<Om
   // Webhooks need the API's address before it listens.
   const config = { ...settings, port: settings.port === 0 ? await freePort(settings.host) : settings.port };
   await mkdir(config.dataDir, { recursive: true });
-  const database = await openDatabase(config, log, SERVICES_WITH_TABLES);
-  running.push({ name: 'database', stop: () => database.close() });
-  await settleBus(config, database, log);
+  const databases = await openDatabases(config, log, neededServices(config));
+  running.push({ name: 'databases', stop: () => databases.close() });
   const { inputs, gatewayUrl } = await startGateway(config, log, running);
   const metrics = createMetrics();
-  const { kernel, services } = await startServices(config, database, inputs, metrics, log, running);
-  let monitor: InvariantMonitor | undefined;
-  if (config.services.includes('metrics')) {
-    const definitions = serviceDefinitions(inputs);
-    monitor = invariantMonitor({ config, sql: database.pool, kernel, definitions, log });
-    running.push({ name: 'monitor', stop: monitor.stop });
-    await monitor.start();
+  const definitions = serviceDefinitions(inputs);
+  const homes = createHomes(config, databases, definitions, metrics, log);
+  for (const home of homes.all) {
+    running.push({ name: `home ${home.name}`, stop: () => home.stop() });
+    await home.start();
   }
-  const service = metricsService({ config, database, kernel, services, metrics, monitor, log });
+  const kernelOf = (service: ServiceName): Kernel => homes.of(service).kernel;
+  const services = runServices({ config, kernelOf, inputs, definitions, onGatewayCall: metrics.gateway.call, log });
+  running.push({ name: 'services', stop: () => services.stop() });
+  await services.start();
+  const monitor = await startMonitor(config, homes, definitions, log, running);
+  const service = metricsService({ config, homes, services, metrics, monitor, log });
   service.start();
   running.push({ name: 'metrics', stop: () => service.stop() });
   const rates = await loadExchangeRates(config.ratesFile);
-  const api = createApi(apiContext({ config, database, kernel, services, inputs, rates, metrics, log }));
+  const api = createApi(apiContext({ config, homes, services, inputs, rates, metrics, log }));
   const { url } = await api.start();
   running.push({ name: 'api', stop: () => api.stop() });
   log.info({ url, services: config.services, instance: config.instance }, 'Caudal runs');
   return { url, gatewayUrl, services: config.services };
-}
-
-/** Consumers that come from another bus go on where they were there. */
-async function settleBus(config: Config, { pool, storeId }: Database, log: Log): Promise<void> {
-  const form = config.kafkaBrokers === undefined ? 'log' : 'kafka';
-  const consumers = await adoptPositions(pool, form, storeId, config.leaseMs);
-  if (consumers.length > 0)
-    log.info({ consumers }, form === 'kafka' ? 'the bus is Kafka from now on' : 'the bus is PostgreSQL from now on');
 }
 
 async function startGateway(
@@ -109,33 +95,24 @@ async function startGateway(
   return { inputs, gatewayUrl };
 }
 
-async function startServices(
+/** @returns undefined in a process that is not asked to watch the whole platform */
+async function startMonitor(
   config: Config,
-  database: Database,
-  inputs: ServiceInputs,
-  metrics: Metrics,
+  homes: Homes,
+  definitions: ReturnType<typeof serviceDefinitions>,
   log: Log,
   running: Running[],
-) {
-  const definitions = serviceDefinitions(inputs);
-  const backend = createPostgresBackend(config, database, sourceOf(definitions), log);
-  const kernel: Kernel = createKernel(config, backend, catalogOf(definitions), metrics.observer, log);
-  await kernel.start();
-  running.push({ name: 'kernel', stop: () => kernel.stop() });
-  const services = runServices({ config, kernel, inputs, definitions, onGatewayCall: metrics.gateway.call, log });
-  running.push({ name: 'services', stop: () => services.stop() });
-  await services.start();
-  const jobs = [
-    clockJob(database.clock, log),
-    partitionJob(database.pool, database.clock, config.partitionsAhead, log),
-    pruneJob(database.pool, log),
-    landingsJob(database.pool, config.kafkaRetentionMs, log),
-  ];
-  for (const job of jobs) {
-    job.start();
-    running.push({ name: 'job', stop: () => job.stop() });
+): Promise<InvariantMonitor | undefined> {
+  if (!config.services.includes('metrics')) return undefined;
+  if (homes.all.length > 1) {
+    log.warn({}, 'the monitor of the invariants does not look at services in different databases yet');
+    return undefined;
   }
-  return { kernel, services };
+  const { database, kernel } = homes.of('metrics');
+  const monitor = invariantMonitor({ config, sql: database.pool, kernel, definitions, log });
+  running.push({ name: 'monitor', stop: monitor.stop });
+  await monitor.start();
+  return monitor;
 }
 
 /** In the reverse order of starting; what does not stop is logged, and the rest is stopped all the same. */

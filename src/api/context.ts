@@ -35,15 +35,27 @@ export interface DeadLettersOnKafka {
   readonly topics: DeadLetterTopics;
   /** The topics that services of this system write to. */
   readonly names: readonly string[];
-  /** Names the store that has the rows of its own. */
-  readonly store: string;
+}
+
+/** A database of services: their events and their tables. */
+export interface ServiceDatabase {
+  /** Names it among all whose events meet on one bus. */
+  readonly id: string;
+  readonly store: Store;
+  readonly sql: Sql;
+}
+
+/** A service that requests are taken for. */
+export interface ServicePorts extends Pick<ServiceDatabase, 'store' | 'sql'> {
+  readonly executor: Executor;
 }
 
 /** What the API stands on. The routes of a service are there when this process runs the service. */
 export interface ApiContext {
   readonly settings: ApiSettings;
   readonly rates: ExchangeRates;
-  readonly executors: { readonly payments?: Executor; readonly wallets?: Executor };
+  readonly payments?: ServicePorts & { readonly tail: Tail };
+  readonly wallets?: ServicePorts;
   readonly paymentSettings: PaymentSettings;
   /** True when the card gateway in use takes no charge without a token. */
   readonly tokenRequired: boolean;
@@ -51,9 +63,10 @@ export interface ApiContext {
   readonly deadLettersOnKafka?: DeadLettersOnKafka;
   /** Given when this process runs the gateway service. */
   readonly webhooks?: Omit<WebhookPorts, 'clock' | 'ids' | 'log'>;
-  readonly store: Store;
-  readonly sql: Sql;
-  readonly tail: Tail;
+  /** Those of this process, each once. */
+  readonly databases: readonly [ServiceDatabase, ...ServiceDatabase[]];
+  /** The streams of every service; undefined when this process cannot read those of all. */
+  readonly streams?: Pick<Store, 'readStream' | 'loadStreams'>;
   readonly clock: Clock;
   readonly ids: IdSource;
   readonly log: Log;

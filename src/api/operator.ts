@@ -35,7 +35,7 @@ export function operatorIn(causationId: string | undefined): string | undefined 
  * again does no harm: a crash between it and the note of its answer makes the next try act again.
  */
 export async function actOnce(
-  { store, sql, clock, settings }: Pick<ApiContext, 'store' | 'sql' | 'clock' | 'settings'>,
+  { databases: [{ store, sql }], clock, settings }: Pick<ApiContext, 'databases' | 'clock' | 'settings'>,
   request: KeyedRequest,
   act: () => Promise<Answer>,
 ): Promise<Executed<Answer>> {

@@ -26,11 +26,8 @@ export interface ApiRoutes {
 const COMPLETION_POLL_MS = 100;
 
 export function apiRoutes(context: ApiContext): ApiRoutes {
-  const { executors, settings, store, sql, clock, ids, log, tail } = context;
-  const completion = createCompletionWaiter(
-    { maxWaiters: settings.maxWaiters, pollMs: COMPLETION_POLL_MS },
-    { tail, log, completed: (paymentIds) => completedPayments(store, paymentIds) },
-  );
+  const { settings, clock, ids, log, tokenRequired } = context;
+  let stop: () => void = () => undefined;
   const withoutBase: FastifyPluginAsync[] = [];
   const replays = createRateLimit(settings.dlqReplaysPerSecond, clock);
   const baseOnly: FastifyPluginAsync[] = [
@@ -39,21 +36,25 @@ export function apiRoutes(context: ApiContext): ApiRoutes {
     dlqRoutes(context, replays),
     dlqTopicRoutes(context, replays),
   ];
-  if (executors.payments !== undefined) {
-    const executor = executors.payments;
-    const { tokenRequired } = context;
+  if (context.payments !== undefined) {
+    const { executor, store, sql, tail } = context.payments;
+    const completion = createCompletionWaiter(
+      { maxWaiters: settings.maxWaiters, pollMs: COMPLETION_POLL_MS },
+      { tail, log, completed: (paymentIds) => completedPayments(store, paymentIds) },
+    );
+    stop = () => completion.stop();
     withoutBase.push(
       paymentRoutes({ executor, store, sql, completion, clock, ids, tokenRequired, ...settings }),
       refundRoutes({ executor, sql, clock, ids, ...settings }),
-      timelineRoutes(context),
     );
-    baseOnly.push(sagaRoutes(context, executor));
+    if (context.streams !== undefined) withoutBase.push(timelineRoutes(context, context.streams));
+    baseOnly.push(sagaRoutes(context, context.payments));
   }
-  if (executors.wallets !== undefined) {
-    const ports = { executor: executors.wallets, store, sql, clock, ...settings };
+  if (context.wallets !== undefined) {
+    const ports = { ...context.wallets, clock, ...settings };
     withoutBase.push(walletRoutes(ports));
     baseOnly.push(ledgerRoutes(ports));
   }
   if (context.webhooks !== undefined) baseOnly.push(webhookRoutes({ ...context.webhooks, clock, ids, log }));
-  return { all: [...withoutBase, ...baseOnly], withoutBase, stop: () => completion.stop() };
+  return { all: [...withoutBase, ...baseOnly], withoutBase, stop };
 }

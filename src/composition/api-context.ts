@@ -1,12 +1,13 @@
 import { deadLetterTopic } from '#kernel/bus/topology.ts';
+import type { Store, StreamRef } from '#kernel/event-store/store.ts';
 import { createHealth, type HealthCheck } from '#kernel/observability/health.ts';
 import type { Log } from '#kernel/observability/log.ts';
 import type { Metrics } from '#kernel/observability/metrics.ts';
 import { createWorkList } from '#services/gateway/queries.ts';
-import type { ApiContext } from '#src/api/context.ts';
+import type { ApiContext, ServiceDatabase } from '#src/api/context.ts';
 import type { ExchangeRates } from '#src/api/routes/rates.ts';
 import type { Config, ServiceName } from '#src/config.ts';
-import type { Database } from './database.ts';
+import type { Home, Homes } from './homes.ts';
 import type { Kernel } from './kernel.ts';
 import { type RunningServices, type ServiceInputs, serviceDefinitions } from './services.ts';
 
@@ -14,8 +15,7 @@ const HEALTH_TIMEOUT_MS = 2000;
 
 interface Parts {
   readonly config: Config;
-  readonly database: Database;
-  readonly kernel: Kernel;
+  readonly homes: Homes;
   readonly services: RunningServices;
   readonly inputs: ServiceInputs;
   readonly rates: ExchangeRates;
@@ -25,10 +25,15 @@ interface Parts {
 
 /** What the API stands on, from the parts of this process. */
 export function apiContext(parts: Parts): ApiContext {
-  const { config, database, kernel, services, inputs, rates, metrics, log } = parts;
-  const sql = metrics.timed(database.pool);
-  const executor = (name: ServiceName) => services.processors.get(name) ?? services.requestsOnly.get(name);
-  const [payments, wallets, gateway] = [executor('payments'), executor('wallets'), executor('gateway')];
+  const { config, homes, services, inputs, rates, metrics, log } = parts;
+  const [{ kernel }] = homes.all;
+  const databases = new Map(homes.all.map((home) => [home, databaseOf(home, metrics)] as const));
+  const portsOf = (name: ServiceName) => {
+    const executor = services.processors.get(name) ?? services.requestsOnly.get(name);
+    return executor && { executor, ...databases.get(homes.of(name))! };
+  };
+  const [payments, wallets, gateway] = [portsOf('payments'), portsOf('wallets'), portsOf('gateway')];
+  const streams = streamsOf(homes, inputs);
   return {
     settings: {
       host: config.host,
@@ -45,27 +50,26 @@ export function apiContext(parts: Parts): ApiContext {
       },
     },
     rates,
-    executors: { ...(payments !== undefined && { payments }), ...(wallets !== undefined && { wallets }) },
+    ...(payments !== undefined && { payments: { ...payments, tail: homes.of('payments').kernel.tail } }),
+    ...(wallets !== undefined && { wallets }),
     paymentSettings: inputs.paymentSettings,
     tokenRequired: inputs.provider.requiresToken,
     ...(kernel.deadLetterTopics !== undefined && {
       deadLettersOnKafka: {
         topics: kernel.deadLetterTopics,
         names: deadLetterTopicNames(kernel, inputs),
-        store: database.storeId,
       },
     }),
     ...(gateway !== undefined && {
       webhooks: {
-        executor: gateway,
-        workList: createWorkList(sql),
+        executor: gateway.executor,
+        workList: createWorkList(gateway.sql),
         providers: new Map([[inputs.provider.name, inputs.provider]]),
         onWebhook: metrics.gateway.webhook,
       },
     }),
-    store: kernel.backend.store,
-    sql,
-    tail: kernel.tail,
+    databases: [...databases.values()] as [ServiceDatabase, ...ServiceDatabase[]],
+    ...(streams !== undefined && { streams }),
     clock: kernel.backend.clock,
     ids: kernel.backend.ids,
     log,
@@ -75,17 +79,41 @@ export function apiContext(parts: Parts): ApiContext {
   };
 }
 
+function databaseOf({ database, kernel }: Home, metrics: Metrics): ServiceDatabase {
+  return { id: database.storeId, store: kernel.backend.store, sql: metrics.timed(database.pool) };
+}
+
+/** Every stream is in the database of its service. Undefined when that of some service is not open. */
+function streamsOf(homes: Homes, inputs: ServiceInputs): ApiContext['streams'] {
+  const definitions = [...serviceDefinitions(inputs)];
+  if (!definitions.every(([name]) => homes.has(name))) return undefined;
+  const owners = new Map(
+    definitions.flatMap(([name, { deciders }]) => deciders.map(({ aggregate }) => [aggregate, name] as const)),
+  );
+  const storeOf = ({ type }: StreamRef): Store => homes.of(owners.get(type)!).kernel.backend.store;
+  return {
+    readStream: (stream, options) => storeOf(stream).readStream(stream, options),
+    loadStreams: async (streams) => {
+      const stores = new Set(streams.map(storeOf));
+      const loaded = await Promise.all(
+        [...stores].map((store) => store.loadStreams(streams.filter((stream) => storeOf(stream) === store))),
+      );
+      return loaded.flat();
+    },
+  };
+}
+
 function deadLetterTopicNames({ topologies: [topology] }: Kernel, inputs: ServiceInputs): readonly string[] {
   const services = [...serviceDefinitions(inputs).values()];
   return [...new Set(services.map(({ dlqTopic }) => deadLetterTopic(topology, dlqTopic)))];
 }
 
-function healthChecks({ database, kernel, services }: Parts): readonly HealthCheck[] {
+function healthChecks({ homes, services }: Parts): readonly HealthCheck[] {
   const store: HealthCheck = {
     name: 'database',
     critical: true,
     check: async () => {
-      await database.pool.query('SELECT 1');
+      await Promise.all(homes.all.map(({ database }) => database.pool.query('SELECT 1')));
       return { status: 'healthy' };
     },
   };
@@ -98,7 +126,8 @@ function healthChecks({ database, kernel, services }: Parts): readonly HealthChe
         .map(([name]) => name);
       if (waiting.length > 0) return { status: 'unhealthy', detail: `waiting for the store: ${waiting.join(', ')}` };
       const trouble =
-        kernel.relay?.trouble ?? [...services.processors.values()].map((one) => one.status().trouble).find(Boolean);
+        homes.all.map(({ kernel }) => kernel.relay?.trouble).find(Boolean) ??
+        [...services.processors.values()].map((one) => one.status().trouble).find(Boolean);
       return trouble === undefined ? { status: 'healthy' } : { status: 'degraded', detail: `events wait: ${trouble}` };
     },
   };

@@ -9,17 +9,15 @@ import { brokenInvariants } from '#services/metrics/queries.ts';
 import type { MetricSources } from '#services/metrics/sampler.ts';
 import { countStuckSagas } from '#services/payments/queries.ts';
 import { trialBalance } from '#services/wallets/queries.ts';
-import type { Config } from '#src/config.ts';
+import type { Config, ServiceName } from '#src/config.ts';
 import { INVARIANTS, type InvariantName } from '#src/invariants/finding.ts';
-import type { Database } from './database.ts';
-import type { Kernel } from './kernel.ts';
+import type { Home, Homes } from './homes.ts';
 import type { InvariantMonitor } from './monitor.ts';
 import type { RunningServices } from './services.ts';
 
 interface Parts {
   readonly config: Config;
-  readonly database: Database;
-  readonly kernel: Kernel;
+  readonly homes: Homes;
   readonly services: RunningServices;
   readonly metrics: Metrics;
   /** Of a process that looks at the whole platform, not only at itself. */
@@ -38,28 +36,48 @@ const NOT_ASKED: Pick<MetricSources, WholePlatform> = {
 type WholePlatform = 'monitorLag' | 'failures' | 'stuckSagas' | 'openFindings' | 'brokenSums';
 
 /** The metrics of this process; where it runs the service of that name, those of the whole platform too. */
-export function metricsService({ config, database, kernel, services, metrics, monitor, log }: Parts): MetricsService {
-  const { tail, backend } = kernel;
-  const { clock } = backend;
-  const sql = database.pool;
+export function metricsService({ config, homes, services, metrics, monitor, log }: Parts): MetricsService {
+  const { clock } = homes.all[0]!.kernel.backend;
+  const sqlOf = (service: ServiceName): Sql => homes.of(service).database.pool;
   const settings = { sampleMs: config.sampleMs, invariantMs: config.invariantMs };
   const platform = monitor && {
     monitorLag: () => monitor.lag(),
-    failures: () => countFailures(sql),
-    stuckSagas: () => countStuckSagas(sql, clock.now()),
-    openFindings: () => brokenInvariants(sql),
-    brokenSums: () => unbalanced(sql),
+    failures: async () => (await Promise.all(homes.all.map(({ database }) => countFailures(database.pool)))).flat(),
+    stuckSagas: () => countStuckSagas(sqlOf('payments'), clock.now()),
+    openFindings: () => brokenInvariants(sqlOf('metrics')),
+    brokenSums: () => unbalanced(sqlOf('wallets')),
   };
   const sources = {
     processors: [...services.processors.values(), ...services.requestsOnly.values()],
-    followers: [...services.followers, ...(kernel.relay === undefined ? [] : [kernel.relay])],
+    followers: [...services.followers, ...homes.all.flatMap(relayOf)],
     requestLatencies: metrics.takeRequestLatencies,
-    pool: () => sql.usage(),
+    pool: () => homes.all.map(({ database }) => database.pool.usage()).reduce(fuller),
     breakers: () => (services.worker === undefined ? [] : [services.worker.status().breaker]),
     ...(platform ?? NOT_ASKED),
     invariants: Object.keys(INVARIANTS),
   };
-  return createMetricsService(settings, { registry: metrics.registry, tail, sources, clock, log });
+  const tails = homes.all.map(({ kernel }) => kernel.tail);
+  return createMetricsService(settings, { registry: metrics.registry, tails, sources, clock, log });
+}
+
+/** With a name of its own where there are several. */
+function relayOf({ name, kernel: { relay } }: Home): MetricSources['followers'] {
+  if (relay === undefined) return [];
+  const own = {
+    name: name === '' ? relay.name : `${relay.name}-${name}`,
+    lag: () => relay.lag(),
+    get lastDelayMs() {
+      return relay.lastDelayMs;
+    },
+  };
+  return [own];
+}
+
+type PoolUsage = ReturnType<MetricSources['pool']>;
+
+function fuller(one: PoolUsage, other: PoolUsage): PoolUsage {
+  const share = ({ total, idle, max }: PoolUsage): number => (total - idle) / max;
+  return share(other) > share(one) ? other : one;
 }
 
 async function unbalanced(sql: Sql): Promise<readonly BrokenInvariant[]> {

@@ -107,7 +107,8 @@ export interface RunningServices {
 
 interface Parts {
   readonly config: Config;
-  readonly kernel: Kernel;
+  /** The kernel on the database of a service. */
+  readonly kernelOf: (service: ServiceName) => Kernel;
   readonly inputs: ServiceInputs;
   readonly definitions: ReadonlyMap<ServiceName, ServiceDefinition>;
   /** Told of each call to a card gateway. */
@@ -116,7 +117,7 @@ interface Parts {
 }
 
 export function runServices(parts: Parts): RunningServices {
-  const { config, kernel, definitions } = parts;
+  const { config, kernelOf, definitions } = parts;
   const chosen = [...definitions].filter(([name]) => config.services.includes(name));
   let worker: GatewayWorker | undefined;
   const processors = new Map<ServiceName, Processor>();
@@ -126,12 +127,14 @@ export function runServices(parts: Parts): RunningServices {
       name === 'gateway'
         ? (events: Parameters<GatewayWorker['onCommitted']>[0]) => worker?.onCommitted(events)
         : undefined;
-    processors.set(name, kernel.processor(definition, onCommitted));
-    if (definition.projections.length > 0) followers.push(kernel.follower(definition));
+    processors.set(name, kernelOf(name).processor(definition, onCommitted));
+    if (definition.projections.length > 0) followers.push(kernelOf(name).follower(definition));
   }
   const others = config.services.includes('api') ? [...definitions].filter(([name]) => !processors.has(name)) : [];
   const requestsOnly = new Map(
-    others.filter(([name]) => TAKE_REQUESTS.includes(name)).map(([name, service]) => [name, kernel.requests(service)]),
+    others
+      .filter(([name]) => TAKE_REQUESTS.includes(name))
+      .map(([name, service]) => [name, kernelOf(name).requests(service)]),
   );
   const all = [...processors.values(), ...requestsOnly.values()];
   const gateway = processors.get('gateway');
@@ -161,8 +164,8 @@ export function runServices(parts: Parts): RunningServices {
   };
 }
 
-function gatewayWorker({ kernel, inputs, onGatewayCall, log }: Parts, executor: Processor): GatewayWorker {
-  const { workList, clock, random } = kernel.backend;
+function gatewayWorker({ kernelOf, inputs, onGatewayCall, log }: Parts, executor: Processor): GatewayWorker {
+  const { workList, clock, random } = kernelOf('gateway').backend;
   return createGatewayWorker(inputs.gatewaySettings, {
     executor,
     workList,
@@ -175,7 +178,8 @@ function gatewayWorker({ kernel, inputs, onGatewayCall, log }: Parts, executor: 
 }
 
 /** Tells overdue sagas so; any instance may, since the payment itself decides whether it is true. */
-function sagaSweeper({ config, kernel, log }: Parts, payments: Processor): Job {
+function sagaSweeper({ config, kernelOf, log }: Parts, payments: Processor): Job {
+  const kernel = kernelOf('payments');
   const { dueSagas, clock, ids } = kernel.backend;
   let heldUntil = 0;
   /** While no answer could have come, its deadline says nothing; nor before those that were kept waiting have had the time to. */

@@ -45,14 +45,14 @@ describe('the monitor of the invariants', () => {
   });
   after(() => api.close());
   beforeEach(async () => {
-    await settleFindings(api.context.sql, undefined);
+    await settleFindings(api.sql, undefined);
   });
 
   const started = async (t: TestContext, settings: Partial<Config> = {}, lines: string[] = []) => {
-    const { kernel, definitions, context } = api;
+    const { kernel, definitions } = api;
     const config = { ...api.config, ...SETTINGS, ...settings, instance: ids.uuid() };
     const log = createLog('warn', { write: (line) => void lines.push(line) });
-    const monitor = invariantMonitor({ config, sql: context.sql, kernel, definitions, log });
+    const monitor = invariantMonitor({ config, sql: api.sql, kernel, definitions, log });
     await monitor.start();
     onEnd(t, () => monitor.stop());
     return monitor;
@@ -63,7 +63,7 @@ describe('the monitor of the invariants', () => {
   const found = async (invariant: keyof typeof INVARIANTS): Promise<FindingRow> => {
     let finding: FindingRow | undefined;
     await until(`${invariant} is found`, async () => {
-      finding = (await openFindings(api.context.sql)).find((each) => each.invariant === invariant);
+      finding = (await openFindings(api.sql)).find((each) => each.invariant === invariant);
       return finding !== undefined;
     });
     return finding!;
@@ -116,7 +116,7 @@ describe('the monitor of the invariants', () => {
     await api.post(`/payments/${await paid(user)}/refunds`, { reason: 'broken', amount: 1 });
     await api.post(`/wallets/${user}/credits`, { amount: 5, reason: 'deposit', reference: 'd-1' });
     await caughtUp(monitor);
-    assert.deepEqual(await openFindings(api.context.sql), []);
+    assert.deepEqual(await openFindings(api.sql), []);
     assert.deepEqual(lines, []);
   });
 
@@ -152,12 +152,12 @@ describe('the monitor of the invariants', () => {
       requestLatencies: () => ({ count: 0, p95: 0, p99: 0 }),
       pool: () => ({ total: 1, idle: 1, waiting: 0, max: 10 }),
       ...{ failures: async () => [], stuckSagas: async () => 0, brokenSums: async () => [] },
-      openFindings: () => brokenInvariants(context.sql),
+      openFindings: () => brokenInvariants(api.sql),
       invariants: Object.keys(INVARIANTS),
     };
     const settings = { sampleMs: 5, invariantMs: 1000 };
-    const { tail, clock, log } = context;
-    const service = createMetricsService(settings, { registry, tail, sources, clock, log });
+    const { clock, log } = context;
+    const service = createMetricsService(settings, { registry, tails: [api.tail], sources, clock, log });
     service.start();
     onEnd(t, () => service.stop());
     await until('it has looked', () => service.alerts.some(({ name }) => name === 'broken_invariant'));
@@ -176,7 +176,7 @@ describe('the monitor of the invariants', () => {
     await started(t, AUDIT_ONLY);
     const finding = await found('taken_once');
     assert.equal(finding.message, `payment ${payment}: taken 2 times (${nameOf(event)})`);
-    assert.equal((await openFindings(api.context.sql)).length, 1);
+    assert.equal((await openFindings(api.sql)).length, 1);
   });
 
   test('reads again what it has forgotten', async (t) => {
@@ -189,7 +189,7 @@ describe('the monitor of the invariants', () => {
     const event = await debitAgain(t, users[0]!);
     const finding = await found('taken_once');
     assert.equal(finding.message, `payment ${payments[0]}: taken 2 times (${nameOf(event)})`);
-    assert.equal((await openFindings(api.context.sql)).length, 1);
+    assert.equal((await openFindings(api.sql)).length, 1);
   });
 
   test('finds a movement that does not start from the balance before it, though the wallet was forgotten', async (t) => {
@@ -218,7 +218,7 @@ describe('the monitor of the invariants', () => {
   });
 
   test('finds money that stays where it does not belong, and so does caudal verify', async (t) => {
-    const { context, config, kernel } = api;
+    const { config, kernel } = api;
     await started(t, AUDIT_ONLY);
     const payment = await paid(await rich());
     const last = await lastEvent(PAYMENT, payment);
@@ -231,7 +231,7 @@ describe('the monitor of the invariants', () => {
     const finding = await found('taken_once');
     const kept = `payment ${payment}: FAILED: 100 were kept instead of 0 (the last is ${nameOf(failed)})`;
     assert.equal(finding.message, kept);
-    const all = (await verified(context.sql, config)).filter((message) => message.includes(payment));
+    const all = (await verified(api.sql, config)).filter((message) => message.includes(payment));
     assert.deepEqual(all, [`payment ${payment}: FAILED after APPROVED (${nameOf(failed)})`, kept]);
   });
 
@@ -242,7 +242,7 @@ describe('the monitor of the invariants', () => {
     const approved = await lastEvent(PAYMENT, payment);
     const debit = await lastEvent(WALLET, walletIdOf(user));
     const before = { ...(await store.head()), [approved.chain]: approved.chainPosition - 1 };
-    const past = createPast(store, api.context.sql);
+    const past = createPast(store, api.sql);
     const recall = async (wallet: number | undefined) =>
       (await past.paymentsAt([payment], before, () => wallet)).get(payment)!;
     const types = ['payments.created', 'wallet.debit.requested', 'wallet.debited'];
@@ -263,7 +263,7 @@ describe('the monitor of the invariants', () => {
   test('finds a balance, and the row of a payment, that was changed', async (t) => {
     const user = await rich();
     const payment = await paid(user);
-    const { sql } = api.context;
+    const { sql } = api;
     await until('the row is there', async () => {
       const rows = await sql.query('SELECT 1 FROM payments.saga_projections WHERE payment_id = $1 AND version >= 3', [
         payment,
@@ -285,7 +285,7 @@ describe('the monitor of the invariants', () => {
 
   test('finds an event that was changed, and that one was removed', async (t) => {
     const user = await rich();
-    const { sql } = api.context;
+    const { sql } = api;
     const [changed, removed] = [await lastEvent(PAYMENT, await paid(user)), await lastEvent(PAYMENT, await paid(user))];
     await paid(user);
     await sql.query(`UPDATE events SET event_data = event_data || '{"reason": "x"}' WHERE event_id = $1`, [changed.id]);
@@ -301,7 +301,7 @@ describe('the monitor of the invariants', () => {
   test('finds a saga that nobody looks after', async (t) => {
     await started(t);
     const payment = await paid(await rich());
-    const { sql } = api.context;
+    const { sql } = api;
     await until('the row is final', async () => {
       const rows = await sql.query<{ deadline_at: number | null }>(
         `SELECT deadline_at FROM payments.saga_projections WHERE payment_id = $1 AND status = 'APPROVED'`,
@@ -329,6 +329,6 @@ describe('the monitor of the invariants', () => {
     await first.stop();
     await debitAgain(t, user);
     await found('taken_once');
-    assert.equal((await openFindings(api.context.sql)).length, 1);
+    assert.equal((await openFindings(api.sql)).length, 1);
   });
 });

@@ -102,7 +102,14 @@ export function startProcess(world: World, name: string, serves: readonly Servic
   const definitions = serviceDefinitions(inputs);
   const observer = { batch: () => undefined, failure: () => undefined, conflict: () => note(`${name} conflict`) };
   const kernel = createKernel(config, backend, catalogOf(definitions), observer, log);
-  const services = runServices({ config, kernel, inputs, definitions, onGatewayCall: () => undefined, log });
+  const services = runServices({
+    config,
+    kernelOf: () => kernel,
+    inputs,
+    definitions,
+    onGatewayCall: () => undefined,
+    log,
+  });
   let running: RunningServices | undefined;
 
   const start = async (): Promise<void> => {

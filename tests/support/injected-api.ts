@@ -1,15 +1,19 @@
 import type { FastifyInstance, InjectOptions } from 'fastify';
+import type { Tail } from '#kernel/bus/tail.ts';
+import type { Store } from '#kernel/event-store/store.ts';
 import { createLog } from '#kernel/observability/log.ts';
 import { createMetrics } from '#kernel/observability/metrics.ts';
+import type { Sql } from '#kernel/postgres/sql.ts';
 import type { ApiContext } from '#src/api/context.ts';
 import { apiRoutes } from '#src/api/routes.ts';
 import { buildApp } from '#src/api/server.ts';
 import { apiContext } from '#src/composition/api-context.ts';
-import { openDatabase, SERVICES_WITH_TABLES } from '#src/composition/database.ts';
-import { createKernel, createPostgresBackend, type Kernel } from '#src/composition/kernel.ts';
+import { openDatabases } from '#src/composition/databases.ts';
+import { createHomes, type Homes } from '#src/composition/homes.ts';
+import type { Kernel } from '#src/composition/kernel.ts';
 import { loadExchangeRates } from '#src/composition/rates.ts';
-import { catalogOf, prepareServices, runServices, serviceDefinitions, sourceOf } from '#src/composition/services.ts';
-import { type Config, readConfig } from '#src/config.ts';
+import { prepareServices, runServices, serviceDefinitions } from '#src/composition/services.ts';
+import { type Config, readConfig, SERVICE_NAMES } from '#src/config.ts';
 import { createDatabase } from './postgres.ts';
 
 /** Where the settings name none, no card gateway is there: payments by card wait for it. */
@@ -26,6 +30,10 @@ export interface Response {
 /** The API of a process that runs payments, fraud and wallets on a database of its own; requests go in without a network. */
 export interface InjectedApi {
   readonly kernel: Kernel;
+  readonly homes: Homes;
+  readonly store: Store;
+  readonly sql: Sql;
+  readonly tail: Tail;
   readonly context: ApiContext;
   readonly config: Config;
   readonly definitions: ReturnType<typeof serviceDefinitions>;
@@ -43,17 +51,19 @@ export async function startInjectedApi(settings: Partial<Config> = {}): Promise<
   const databaseUrl = await createDatabase();
   const config = readConfig({}, { databaseUrl, services: ['payments', 'fraud', 'wallets'], ...settings });
   const log = createLog('silent');
-  const database = await openDatabase(config, log, SERVICES_WITH_TABLES);
+  const databases = await openDatabases(config, log, SERVICE_NAMES);
   const inputs = await prepareServices(config, config.gatewayUrl ?? NO_GATEWAY, 'secret', log);
   const metrics = createMetrics();
   const definitions = serviceDefinitions(inputs);
-  const backend = createPostgresBackend(config, database, sourceOf(definitions), log);
-  const kernel = createKernel(config, backend, catalogOf(definitions), metrics.observer, log);
-  await kernel.start();
-  const services = runServices({ config, kernel, inputs, definitions, onGatewayCall: metrics.gateway.call, log });
+  const homes = createHomes(config, databases, definitions, metrics, log);
+  const [home] = homes.all;
+  const { kernel } = home;
+  await home.start();
+  const kernelOf = () => kernel;
+  const services = runServices({ config, kernelOf, inputs, definitions, onGatewayCall: metrics.gateway.call, log });
   await services.start();
   const rates = await loadExchangeRates(config.ratesFile);
-  const context = apiContext({ config, database, kernel, services, inputs, rates, metrics, log });
+  const context = apiContext({ config, homes, services, inputs, rates, metrics, log });
   const open: FastifyInstance[] = [];
 
   const build = async (changes: Partial<ApiContext>) => {
@@ -66,12 +76,26 @@ export async function startInjectedApi(settings: Partial<Config> = {}): Promise<
   const close = async (): Promise<void> => {
     for (const app of open) await app.close();
     await services.stop();
-    await kernel.stop();
+    await home.stop();
     inputs.rules.stop();
     inputs.provider.close();
-    await database.close();
+    await databases.close();
   };
-  return { kernel, context, config, definitions, withContext: build, close, ...(await build({})) };
+  const { tail } = kernel;
+  const [{ store, sql }] = context.databases;
+  return {
+    kernel,
+    homes,
+    store,
+    sql,
+    tail,
+    context,
+    config,
+    definitions,
+    withContext: build,
+    close,
+    ...(await build({})),
+  };
 }
 
 function caller(app: FastifyInstance): Pick<InjectedApi, 'send' | 'get' | 'post'> {

@@ -6,7 +6,9 @@ import { createInterface } from 'node:readline';
 import { after } from 'node:test';
 import pg from 'pg';
 import { connectionOptions } from '#kernel/postgres/driver.ts';
+import { type EmbeddedPostgres, startEmbeddedPostgres } from '#kernel/postgres/embedded.ts';
 import type { Sql } from '#kernel/postgres/sql.ts';
+import type { ServiceName } from '#src/config.ts';
 import { type Api, apiAt } from './api.ts';
 import { temporaryDataFolder } from './data-folder.ts';
 import { startIn } from './kafka.ts';
@@ -66,8 +68,10 @@ export interface Platform {
   restart(server: Server): Promise<Server>;
   /** Where the embedded database is. */
   databaseUrl(): Promise<string>;
-  /** Asks the database itself. */
+  /** Asks the database itself; that of payments where services have their own. */
   query: Sql['query'];
+  /** The same of another service. */
+  queryOf(service: ServiceName): Sql['query'];
   /** Holds a table, so that nobody else writes it. @returns lets it go */
   lock(table: string): Promise<() => Promise<void>>;
   /** Runs the command line. @returns what it printed, and its exit code */
@@ -107,6 +111,7 @@ export async function startPlatform(settings: Settings = {}): Promise<Platform> 
     });
     Object.assign(env, { KAFKA_BROKERS: kafka.bootstrap.join(','), ...KAFKA_IN_TESTS });
   }
+  const postgres = shape === 'kafka' ? await startWithOwnDatabases(dataDir, env) : undefined;
   const startServer = async (): Promise<Server> => {
     const server = shape === 'one process' ? await startProcess(env) : await startCell(env);
     servers.push(server);
@@ -117,6 +122,16 @@ export async function startPlatform(settings: Settings = {}): Promise<Platform> 
     await server.end();
   };
   const api = await startServer();
+  // The servers keep it from now on.
+  await postgres?.stop();
+  const queryOf =
+    (service: ServiceName): Sql['query'] =>
+    async (text, values = []) => {
+      const url = env[`DATABASE_URL_${service.toUpperCase()}`] ?? (await databaseUrl(dataDir));
+      const client = await connect(url);
+      const { rows } = await client.query(text, [...values]).finally(() => client.end());
+      return rows;
+    };
   return {
     dataDir,
     api,
@@ -128,13 +143,10 @@ export async function startPlatform(settings: Settings = {}): Promise<Platform> 
       return startServer();
     },
     databaseUrl: () => databaseUrl(dataDir),
-    query: async (text, values = []) => {
-      const client = await connect(dataDir);
-      const { rows } = await client.query(text, [...values]).finally(() => client.end());
-      return rows;
-    },
+    query: queryOf('payments'),
+    queryOf,
     lock: async (table) => {
-      const client = await connect(dataDir);
+      const client = await connect(await databaseUrl(dataDir));
       await client.query(`BEGIN; LOCK TABLE ${table} IN EXCLUSIVE MODE`);
       return () => client.end();
     },
@@ -143,7 +155,21 @@ export async function startPlatform(settings: Settings = {}): Promise<Platform> 
 }
 
 /** The services that take part in payments in processes of their own, and one that serves all of the API. */
-const CELL = ['gateway', 'payments', 'wallets', 'fraud,metrics', 'api'] as const;
+const CELL = ['payments', 'gateway', 'wallets', 'fraud,metrics', 'api'] as const;
+/** Where Kafka is between the services, these have databases of their own; the others share one. */
+const APART = ['gateway', 'wallets', 'fraud'] as const;
+
+async function startWithOwnDatabases(dataDir: string, env: Record<string, string>): Promise<EmbeddedPostgres> {
+  const log = { info: () => undefined, warn: console.warn, error: console.error };
+  const postgres = await startEmbeddedPostgres({ dataDir: join(dataDir, 'postgres'), log });
+  const client = await connect(postgres.url);
+  for (const service of APART) {
+    await client.query(`CREATE DATABASE ${service}`);
+    env[`DATABASE_URL_${service.toUpperCase()}`] = Object.assign(new URL(postgres.url), { pathname: service }).href;
+  }
+  await client.end();
+  return postgres;
+}
 
 /** A server in several processes: what it answers is what the one with the API does; its metrics are those of all. */
 async function startCell(env: Settings): Promise<Server> {
@@ -245,8 +271,8 @@ async function databaseUrl(dataDir: string): Promise<string> {
   return `postgres://caudal:${password!.trim()}@127.0.0.1:${port!.trim()}/caudal`;
 }
 
-async function connect(dataDir: string): Promise<pg.Client> {
-  const client = new pg.Client(connectionOptions(await databaseUrl(dataDir), 'test'));
+async function connect(url: string): Promise<pg.Client> {
+  const client = new pg.Client(connectionOptions(url, 'test'));
   await client.connect();
   return client;
 }

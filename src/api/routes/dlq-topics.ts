@@ -47,8 +47,6 @@ type Replayed = Static<typeof replayedSchema>;
 /** One replay by an operator. */
 interface Act {
   readonly operator: string;
-  /** Names our store. */
-  readonly store: string;
   /** What it has replayed: a dead letter that failed again may be on the topic twice. */
   readonly replayed: Set<string>;
 }
@@ -74,7 +72,8 @@ const PAUSE_MS = 50;
  * @param limit of replays
  */
 export function dlqTopicRoutes(context: ApiContext, limit: RateLimit): FastifyPluginAsyncTypebox {
-  const { sql, clock, settings, log } = context;
+  const { clock, settings, log } = context;
+  const databases = new Map(context.databases.map(({ id, sql }) => [id, sql]));
   let stopping = false;
 
   /** @returns false when there was none in time */
@@ -93,7 +92,9 @@ export function dlqTopicRoutes(context: ApiContext, limit: RateLimit): FastifyPl
     };
     if ('problem' in found) return result(null, 'unreadable', found.problem);
     const { letter, store } = found;
-    if (store !== by.store) return result(letter.id, 'foreign', `its row is in the store ${store}, not ${by.store}`);
+    const sql = databases.get(store);
+    if (sql === undefined)
+      return result(letter.id, 'foreign', `its row is in the store ${store}, which this process does not use`);
     const restored = await restoreDeadLetter(sql, letter, place);
     const row = await findDeadLetterOf(sql, { id: letter.id, consumer: letter.service, eventId: letter.event.id });
     if (row === undefined) throw new Error(`the row of dead letter ${letter.id} went away at once`);
@@ -156,7 +157,6 @@ export function dlqTopicRoutes(context: ApiContext, limit: RateLimit): FastifyPl
         const ranges = await wholeRanges(onKafka, topic, request.body.ranges);
         const body = await replayRanges(onKafka, topic, ranges, {
           operator,
-          store: onKafka.store,
           replayed: new Set(),
         });
         const replayed = body.results.filter(isReplay).length;

@@ -1,24 +1,14 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { type Static, Type } from '@sinclair/typebox';
-import {
-  countOpenDeadLetters,
-  DEAD_LETTER_STATUSES,
-  type DeadLetter,
-  type DeadLetterFilter,
-  discardDeadLetter,
-  findDeadLetter,
-  groupDeadLetters,
-  listDeadLetters,
-  replayDeadLetters,
-} from '#kernel/bus/postgres/error-log.ts';
-import { isUuid } from '#kernel/core/ids.ts';
+import { DEAD_LETTER_STATUSES, type DeadLetter, type DeadLetterFilter } from '#kernel/bus/postgres/error-log.ts';
 import { oneOf } from '#kernel/core/schemas.ts';
 import { toTimestamp } from '#kernel/core/timestamp.ts';
 import { type Answer, answerRefusal, sendAnswer } from '#kernel/http/answer.ts';
 import { cursorOf, idParams, limitOf, pageQuery, uuidParam } from '#kernel/http/input.ts';
 import { nullableText, pageSchema, readOperation, writeOperation } from '#kernel/http/operation.ts';
 import type { ApiContext } from '../context.ts';
+import { createDeadLetters } from '../dead-letters.ts';
 import { actOnce, operatorOf } from '../operator.ts';
 import type { RateLimit } from '../rate-limit.ts';
 
@@ -113,7 +103,8 @@ const PAUSE_MS = 100;
  * @param limit of replays
  */
 export function dlqRoutes(context: ApiContext, limit: RateLimit): FastifyPluginAsyncTypebox {
-  const { sql, clock, settings, log } = context;
+  const { databases, clock, settings, log } = context;
+  const deadLetters = createDeadLetters(databases);
   let stopping = false;
 
   const refresh = (services: readonly string[]): void => {
@@ -122,7 +113,7 @@ export function dlqRoutes(context: ApiContext, limit: RateLimit): FastifyPluginA
 
   /** The letter after something was done about it; it says no when nothing could be. */
   const outcome = async (id: string, done: boolean, traceId: string): Promise<Answer> => {
-    const letter = await findDeadLetter(sql, id);
+    const letter = await deadLetters.find(id);
     if (letter === undefined) return refusal('dead_letter_not_found', 'there is no such dead letter', traceId);
     if (!done) return refusal('dead_letter_settled', `the dead letter is ${letter.status}, not open`, traceId);
     return { status: 200, body: withEvent(letter) };
@@ -133,7 +124,7 @@ export function dlqRoutes(context: ApiContext, limit: RateLimit): FastifyPluginA
     let replayed = 0;
     for (;;) {
       const permits = limit.take(settings.dlqReplaysPerSecond);
-      const services = permits === 0 ? [] : await replayDeadLetters(sql, { filter, limit: permits, operator });
+      const services = permits === 0 ? [] : await deadLetters.replay({ filter, limit: permits, operator });
       limit.giveBack(permits - services.length);
       refresh(services);
       replayed += services.length;
@@ -151,14 +142,14 @@ export function dlqRoutes(context: ApiContext, limit: RateLimit): FastifyPluginA
     app.get('/dlq', { schema: operations.list }, async ({ query }) => {
       const filter = { ...filterOf(query), ...(query.status !== undefined && { status: query.status }) };
       if (query.group !== undefined) {
-        const groups = await groupDeadLetters(sql, filter, limitOf(query));
+        const groups = await deadLetters.groups(filter, limitOf(query));
         return {
           data: groups.map(({ consumer, ...group }) => ({ ...group, service: consumer, ...seen(group) })),
           next_cursor: null,
         };
       }
-      const cursor = cursorOf(query.cursor, isUuid);
-      const page = await listDeadLetters(sql, filter, {
+      const cursor = cursorOf(query.cursor, deadLetters.isCursor);
+      const page = await deadLetters.list(filter, {
         limit: limitOf(query),
         ...(cursor !== undefined && { cursor }),
       });
@@ -173,7 +164,7 @@ export function dlqRoutes(context: ApiContext, limit: RateLimit): FastifyPluginA
     app.post('/dlq/:id/replay', { schema: operations.replay }, async (request, reply) => {
       const [id, operator] = [uuidParam(request.params.id), operatorOf(request.headers)];
       const executed = await actOnce(context, request, async () => {
-        const services = await replayDeadLetters(sql, { id, limit: 1, operator });
+        const services = await deadLetters.replay({ id, limit: 1, operator });
         refresh(services);
         return outcome(id, services.length > 0, request.id);
       });
@@ -187,7 +178,7 @@ export function dlqRoutes(context: ApiContext, limit: RateLimit): FastifyPluginA
     app.post('/dlq/:id/discard', { schema: operations.discard }, async (request, reply) => {
       const [id, operator] = [uuidParam(request.params.id), operatorOf(request.headers)];
       const executed = await actOnce(context, request, async () =>
-        outcome(id, await discardDeadLetter(sql, id, operator), request.id),
+        outcome(id, await deadLetters.discard(id, operator), request.id),
       );
       log.info(
         { trace_id: request.id, operator, dead_letter: id, status: executed.answer.status },
@@ -201,7 +192,7 @@ export function dlqRoutes(context: ApiContext, limit: RateLimit): FastifyPluginA
       const operator = operatorOf(request.headers);
       const executed = await actOnce(context, request, async () => {
         const replayed = await replayAll(filter, operator);
-        return { status: 200, body: { replayed, remaining: await countOpenDeadLetters(sql, filter) } };
+        return { status: 200, body: { replayed, remaining: await deadLetters.countOpen(filter) } };
       });
       log.info({ trace_id: request.id, operator, ...filter, answer: executed.answer.body }, 'replay of dead letters');
       return sendAnswer(reply, executed);

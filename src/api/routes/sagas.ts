@@ -6,12 +6,11 @@ import { answerResult, sendAnswer } from '#kernel/http/answer.ts';
 import { answerKeysOf, type KeyedRequest } from '#kernel/http/idempotency.ts';
 import { cursorOf, idParams, limitOf, pageQuery, uuidParam } from '#kernel/http/input.ts';
 import { pageSchema, readOperation, writeOperation } from '#kernel/http/operation.ts';
-import type { Executor } from '#kernel/processor/execute.ts';
 import { PAYMENT, SAGA_STATES } from '#services/payments/contract.ts';
 import type { PaymentCommand, PaymentState } from '#services/payments/decider.ts';
 import { listSagas } from '#services/payments/queries.ts';
 import { factsOf, sagaSchema, sagaView } from '#services/payments/views.ts';
-import type { ApiContext } from '../context.ts';
+import type { ApiContext, ServicePorts } from '../context.ts';
 import { operatorCause, operatorOf } from '../operator.ts';
 
 const listQuery = Type.Object(
@@ -43,9 +42,10 @@ const operations = {
 };
 
 /** `/sagas…`: what operators see of the processes of payments, and do about those that are stuck. */
-export function sagaRoutes(context: ApiContext, executor: Executor): FastifyPluginAsyncTypebox {
-  const { sql, clock, settings, log } = context;
-
+export function sagaRoutes(
+  { clock, settings, log }: ApiContext,
+  { executor, sql }: ServicePorts,
+): FastifyPluginAsyncTypebox {
   const tell = async (
     type: 'RetryStep' | 'Compensate',
     given: string,

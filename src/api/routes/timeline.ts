@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { type Static, Type } from '@sinclair/typebox';
-import { type DeadLetter, settledDeadLetters } from '#kernel/bus/postgres/error-log.ts';
+import type { DeadLetter } from '#kernel/bus/postgres/error-log.ts';
 import type { RecordedEvent } from '#kernel/core/event.ts';
 import { formatAmount, toMajor } from '#kernel/core/money.ts';
 import { oneOf } from '#kernel/core/schemas.ts';
@@ -13,6 +13,7 @@ import { evolveProgress, NO_PROGRESS, type SagaProgress } from '#services/paymen
 import { postings } from '#services/wallets/ledger.ts';
 import { eventsOfPayment } from '#src/payment-events.ts';
 import type { ApiContext } from '../context.ts';
+import { createDeadLetters } from '../dead-letters.ts';
 import { operatorIn } from '../operator.ts';
 
 const entrySchema = Type.Object({
@@ -49,14 +50,15 @@ const operation = readOperation({
 });
 
 /** `/payments/:id/timeline`: events of every service, steps of the saga, postings and actions of operators. */
-export function timelineRoutes({ store, sql, paymentSettings }: ApiContext): FastifyPluginAsyncTypebox {
+export function timelineRoutes(
+  { databases, paymentSettings }: ApiContext,
+  streams: NonNullable<ApiContext['streams']>,
+): FastifyPluginAsyncTypebox {
+  const deadLetters = createDeadLetters(databases);
   return async (app) => {
     app.get('/payments/:id/timeline', { schema: operation }, async (request) => {
-      const events = await eventsOfPayment(store, uuidParam(request.params.id));
-      const settled = await settledDeadLetters(
-        sql,
-        events.map((event) => event.id),
-      );
+      const events = await eventsOfPayment(streams, uuidParam(request.params.id));
+      const settled = await deadLetters.settled(events.map((event) => event.id));
       return { data: toEntries(events, settled, paymentSettings), next_cursor: null };
     });
   };

@@ -17,7 +17,8 @@ export interface MetricsSettings {
 
 export interface MetricsPorts {
   readonly registry: Registry;
-  readonly tail: Tail;
+  /** Of the stores that this process writes. */
+  readonly tails: readonly Tail[];
   readonly sources: MetricSources;
   readonly clock: Clock;
   readonly log: Log;
@@ -33,12 +34,12 @@ export interface MetricsService {
 }
 
 export function createMetricsService(settings: MetricsSettings, ports: MetricsPorts): MetricsService {
-  const { registry, tail, log } = ports;
+  const { registry, tails, log } = ports;
   const count = countBusiness(registry, ports.clock);
   const sampler = createSampler(settings.invariantMs, ports);
   const show = showAlerts(registry, log);
   let alerts: readonly Alert[] = [];
-  let unsubscribe: () => void = () => undefined;
+  let ends: readonly (() => void)[] = [];
   let timer: NodeJS.Timeout | undefined;
   let looking: Promise<void> = Promise.resolve();
   let stopped = false;
@@ -62,13 +63,13 @@ export function createMetricsService(settings: MetricsSettings, ports: MetricsPo
 
   return {
     start: () => {
-      unsubscribe = tail.subscribe(({ events }) => count(events));
+      ends = tails.map((tail) => tail.subscribe(({ events }) => count(events)));
       timer = setTimeout(lookAgain, settings.sampleMs);
     },
     stop: async () => {
       stopped = true;
       clearTimeout(timer);
-      unsubscribe();
+      for (const end of ends) end();
       await looking;
     },
     get alerts() {

@@ -21,7 +21,7 @@ export interface MetricSources {
     readonly max: number;
   };
   readonly breakers: () => readonly BreakerMetrics[];
-  /** Open dead letters and messages that wait for another attempt, by topic. */
+  /** Open dead letters and messages that wait for another attempt, by topic and database. */
   readonly failures: () => Promise<
     readonly { readonly dlq_topic: string; readonly open: number; readonly retrying: number }[]
   >;
@@ -183,8 +183,8 @@ function createMeters(registry: Registry, invariants: readonly string[]) {
       deadLetters.reset();
       retrying.reset();
       for (const failure of failures) {
-        deadLetters.set({ topic: failure.dlq_topic }, failure.open);
-        retrying.set({ topic: failure.dlq_topic }, failure.retrying);
+        deadLetters.inc({ topic: failure.dlq_topic }, failure.open);
+        retrying.inc({ topic: failure.dlq_topic }, failure.retrying);
       }
     },
     stuckSagas: (n: number) => stuck.set(n),

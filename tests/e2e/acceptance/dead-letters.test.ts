@@ -113,7 +113,8 @@ test('messages of one kind are one group, and are replayed or discarded together
 test('what fails in the database is tried again, then waits for an operator; replayed after the repair, the payment completes', async () => {
   const customer_id = await walletWith(api, '10.00');
   const other = await walletWith(api, '10.00');
-  await platform.query(`
+  const query = platform.queryOf('wallets');
+  await query(`
     CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
       $$ BEGIN RAISE EXCEPTION 'the wallet is being repaired'; END $$;
     CREATE TRIGGER refuse BEFORE INSERT OR UPDATE ON wallets.wallet_balances FOR EACH ROW
@@ -131,7 +132,7 @@ test('what fails in the database is tried again, then waits for an operator; rep
   assert.equal((await api.get(`/payments/${stuck.id}`)).body.status, 'PENDING');
   assert.equal(await balanceOf(api, customer_id), 1000);
 
-  await platform.query('DROP TRIGGER refuse ON wallets.wallet_balances');
+  await query('DROP TRIGGER refuse ON wallets.wallet_balances');
   const replayed = await platform.caudal('dlq', 'replay', '--all');
   assert.equal(replayed.code, 0, replayed.output);
   assert.equal((await finalPayment(api, stuck.id)).status, 'APPROVED');

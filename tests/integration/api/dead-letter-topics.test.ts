@@ -31,7 +31,8 @@ describe('dead letters on Kafka', () => {
 
   /** Puts a fraud check on the bus that does not fit its schema. @returns the event's id */
   async function poison(paymentId: string, status: string): Promise<string> {
-    const { store, ids, clock, tail } = api.context;
+    const { store, tail } = api;
+    const { ids, clock } = api.context;
     const data = {
       id: paymentId,
       status,
@@ -81,11 +82,8 @@ describe('dead letters on Kafka', () => {
   const outcomes = ({ body }: { body: any }) => body.results.map(({ outcome }: { outcome: string }) => outcome);
 
   const mend = (id: string) =>
-    api.context.sql.query(
-      `UPDATE error_log SET event = jsonb_set(event, '{data,status}', '"APPROVED"') WHERE id = $1`,
-      [id],
-    );
-  const forget = (id: string) => api.context.sql.query('DELETE FROM error_log WHERE id = $1', [id]);
+    api.sql.query(`UPDATE error_log SET event = jsonb_set(event, '{data,status}', '"APPROVED"') WHERE id = $1`, [id]);
+  const forget = (id: string) => api.sql.query('DELETE FROM error_log WHERE id = $1', [id]);
 
   test('hold what the message held, with its headers, under its key', async () => {
     const payment = api.context.ids.uuid();
@@ -100,7 +98,7 @@ describe('dead letters on Kafka', () => {
     const { event } = await letterOf(letter.id);
     assert.equal(Date.parse(timestamp), event.time);
     assert.equal(message.timestamp, Date.parse(letter.last_seen));
-    const [{ id: store }] = (await api.context.sql.query<{ id: string }>('SELECT id FROM store_identity')) as any;
+    const [{ id: store }] = (await api.sql.query<{ id: string }>('SELECT id FROM store_identity')) as any;
     assert.deepEqual(message.headers, {
       'content-type': 'application/json',
       ce_specversion: '1.0',
@@ -197,7 +195,7 @@ describe('dead letters on Kafka', () => {
 
   test('whose rows are gone are made anew, replayed, and have their effect once', async () => {
     const user = await walletWith(api, '10.00');
-    const { sql } = api.context;
+    const { sql } = api;
     await sql.query(
       `CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
         $$ BEGIN RAISE EXCEPTION 'the wallet is being repaired' USING ERRCODE = '22000'; END $$`,
@@ -249,9 +247,7 @@ describe('dead letters on Kafka', () => {
     const second = await landed(await poison(payment, 'TWO'));
     assert.deepEqual([second.kafka.partition, second.kafka.offset], [first.kafka.partition, first.kafka.offset + 1]);
     const order = () =>
-      api.context.sql.query<{ event_id: string }>('SELECT event_id FROM error_log WHERE key = $1 ORDER BY arrival', [
-        payment,
-      ]);
+      api.sql.query<{ event_id: string }>('SELECT event_id FROM error_log WHERE key = $1 ORDER BY arrival', [payment]);
     const before = await order();
     await forget(first.id);
     const range = { ...at(first), to: second.kafka.offset };

@@ -29,7 +29,9 @@ describe('what the API makes of parts that fail', () => {
   const withFailure = (error: Error, lines: string[] = []) => {
     const { executor, sql } = failing(error);
     const log = createLog('info', { write: (line) => void lines.push(line) });
-    return api.withContext({ executors: { payments: executor, wallets: executor }, sql, log });
+    const payments = { ...api.context.payments!, executor, sql };
+    const wallets = { ...api.context.wallets!, executor, sql };
+    return api.withContext({ payments, wallets, databases: [{ ...api.context.databases[0], sql }], log });
   };
 
   test('a database out of reach: 503, when to come back, and nothing about where it is', async () => {

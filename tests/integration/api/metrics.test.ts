@@ -24,9 +24,15 @@ describe('metrics', () => {
   let service: ReturnType<typeof createMetricsService>;
   before(async () => {
     api = await startInjectedApi();
-    const { metrics, tail, clock, log } = api.context;
+    const { metrics, clock, log } = api.context;
     const settings = { sampleMs: 20, invariantMs: 1000 };
-    service = createMetricsService(settings, { registry: metrics.registry, tail, sources: CALM, clock, log });
+    service = createMetricsService(settings, {
+      registry: metrics.registry,
+      tails: [api.tail],
+      sources: CALM,
+      clock,
+      log,
+    });
     service.start();
   });
   after(async () => {

@@ -17,7 +17,8 @@ describe('dead letters over HTTP', () => {
 
   /** Puts an event on the bus that no service has decided on. */
   async function append(type: string, stream: StreamRef, data: object): Promise<void> {
-    const { store, ids, clock, tail } = api.context;
+    const { store, tail } = api;
+    const { ids, clock } = api.context;
     const metadata = { correlationid: stream.id, traceparent: `00-${ids.traceId()}-00f067aa0ba902b7-01` };
     const event = { id: ids.uuid(), type, version: 1, time: clock.now(), data, metadata };
     const writer = await store.openWriter('test');
@@ -95,7 +96,7 @@ describe('dead letters over HTTP', () => {
   test('are all handled when they are replayed after the cause is gone', async () => {
     await poison(['NEITHER']);
     const [letter] = await openLetters(3);
-    await api.context.sql.query(`UPDATE error_log SET event = jsonb_set(event, '{data,status}', '"APPROVED"')`);
+    await api.sql.query(`UPDATE error_log SET event = jsonb_set(event, '{data,status}', '"APPROVED"')`);
     const { status, body } = await api.post('/api/v1/dlq/replay', { fingerprint: letter.fingerprint }, ALICE);
     assert.deepEqual([status, body], [200, { replayed: 3, remaining: 0 }]);
     await until('all are handled', async () => (await list('status=replayed')).data.length === 3);
@@ -119,7 +120,7 @@ describe('dead letters over HTTP', () => {
     };
     await append('gateway.charge.answered', { type: CHARGE, id }, data);
     await openLetters(2);
-    await api.context.sql.query(
+    await api.sql.query(
       `UPDATE error_log SET event = jsonb_set(event, '{data,status}', '"SUCCESS"') WHERE status = 'open'`,
     );
     await api.post('/api/v1/dlq/replay', {}, ALICE);

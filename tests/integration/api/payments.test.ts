@@ -73,7 +73,7 @@ describe('payments over HTTP', () => {
 
   test('a payment that another process completes is waited for too', async () => {
     const { createTail } = await import('#kernel/bus/tail.ts');
-    const deaf = await api.withContext({ tail: createTail() });
+    const deaf = await api.withContext({ payments: { ...api.context.payments!, tail: createTail() } });
     const { body } = await deaf.post('/payments', payment(), WAIT);
     assert.equal(body.status, 'APPROVED');
   });

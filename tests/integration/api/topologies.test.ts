@@ -29,7 +29,8 @@ for (const topology of TOPOLOGIES) {
 
     /** Puts a fraud check on the bus that nobody can handle. */
     const poison = async (): Promise<void> => {
-      const { store, ids, clock, tail } = api.context;
+      const { store, tail } = api;
+      const { ids, clock } = api.context;
       const id = ids.uuid();
       const metadata = { correlationid: id, traceparent: `00-${ids.traceId()}-00f067aa0ba902b7-01` };
       const event = { id: ids.uuid(), type: 'payments.checked', version: 1, time: clock.now(), data: { id }, metadata };
@@ -68,8 +69,8 @@ for (const topology of TOPOLOGIES) {
     });
 
     test('every service has the partitions of its topics, and the log holds what the invariants demand', async () => {
-      const { context, definitions, kernel } = api;
-      const rows = await context.sql.query<{ consumer: string; topic: string; partition: number }>(
+      const { definitions, kernel, sql } = api;
+      const rows = await sql.query<{ consumer: string; topic: string; partition: number }>(
         'SELECT consumer, topic, partition FROM bus_partitions',
       );
       for (const [name, { reactions }] of definitions) {
