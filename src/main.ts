@@ -4,7 +4,8 @@ import type { Log } from '#kernel/observability/log.ts';
 import { createMetrics } from '#kernel/observability/metrics.ts';
 import { createApi } from '#src/api/server.ts';
 import { apiContext } from '#src/composition/api-context.ts';
-import { neededServices, openDatabases } from '#src/composition/databases.ts';
+import { openBooks } from '#src/composition/books.ts';
+import { type Databases, neededServices, openDatabases } from '#src/composition/databases.ts';
 import { createHomes, type Homes } from '#src/composition/homes.ts';
 import type { Kernel } from '#src/composition/kernel.ts';
 import { metricsService } from '#src/composition/metrics.ts';
@@ -65,7 +66,7 @@ async function start(settings: Config, log: Log, running: Running[]): Promise<Om
   const services = runServices({ config, kernelOf, inputs, definitions, onGatewayCall: metrics.gateway.call, log });
   running.push({ name: 'services', stop: () => services.stop() });
   await services.start();
-  const monitor = await startMonitor(config, homes, definitions, log, running);
+  const monitor = await startMonitor(config, databases, homes, definitions, log, running);
   const service = metricsService({ config, homes, services, metrics, monitor, log });
   service.start();
   running.push({ name: 'metrics', stop: () => service.stop() });
@@ -98,18 +99,16 @@ async function startGateway(
 /** @returns undefined in a process that is not asked to watch the whole platform */
 async function startMonitor(
   config: Config,
+  databases: Databases,
   homes: Homes,
   definitions: ReturnType<typeof serviceDefinitions>,
   log: Log,
   running: Running[],
 ): Promise<InvariantMonitor | undefined> {
   if (!config.services.includes('metrics')) return undefined;
-  if (homes.all.length > 1) {
-    log.warn({}, 'the monitor of the invariants does not look at services in different databases yet');
-    return undefined;
-  }
-  const { database, kernel } = homes.of('metrics');
-  const monitor = invariantMonitor({ config, sql: database.pool, kernel, definitions, log });
+  const { kernel } = homes.of('metrics');
+  const books = openBooks(databases, definitions, kernel.backend.clock);
+  const monitor = invariantMonitor({ config, books, kernel, definitions, log });
   running.push({ name: 'monitor', stop: monitor.stop });
   await monitor.start();
   return monitor;

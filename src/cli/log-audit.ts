@@ -1,14 +1,11 @@
 import { hasLiveMember } from '#kernel/bus/postgres/group-store.ts';
 import type { RecordedEvent } from '#kernel/core/event.ts';
-import { distance, LOG_START, type LogPosition } from '#kernel/core/log-position.ts';
-import { eventsBetween } from '#kernel/event-store/postgres/events-between.ts';
-import { loadStreams, readHead, readStream } from '#kernel/event-store/postgres/read.ts';
-import type { Store } from '#kernel/event-store/store.ts';
-import type { Sql } from '#kernel/postgres/sql.ts';
+import { distance, LOG_START, type LogPosition, positionIn } from '#kernel/core/log-position.ts';
+import { eventsBetween, type LogStretch } from '#kernel/event-store/postgres/events-between.ts';
 import { dueSagas } from '#services/payments/queries.ts';
-import { eventsOrNone, handledByPayments, lastEventOf, memoryLimits, PAYMENTS } from '#src/composition/monitor.ts';
+import type { Books } from '#src/composition/books.ts';
+import { eventsOrNone, lastEventOf, memoryLimits, PAYMENTS } from '#src/composition/monitor.ts';
 import { createPast } from '#src/composition/past.ts';
-import { readLanes, type Topologies } from '#src/composition/topology.ts';
 import type { Config } from '#src/config.ts';
 import { createAuditor } from '#src/invariants/auditor.ts';
 import type { Finding } from '#src/invariants/finding.ts';
@@ -27,14 +24,12 @@ const MAX_FINDINGS = 1000;
  * @param onProgress events passed, of how many
  */
 export async function auditLog(
-  sql: Sql,
-  topologies: Topologies,
+  books: Books,
   config: Config,
   onProgress: (passed: number, total: number) => void,
 ): Promise<readonly Finding[]> {
-  const lane = await readLanes(sql);
-  const store = readerOf(sql);
-  const past = createPast(store, sql);
+  const lane = await books.lanes();
+  const past = createPast(books);
   const memory = createBoundedMemory(lane, memoryLimits(config, PAGE_EVENTS), past);
   const auditor = createAuditor(lane, memory);
   // Time stands still until all has been seen.
@@ -43,13 +38,13 @@ export async function auditLog(
     { graceMs: 1, maxLooks: Number.POSITIVE_INFINITY },
     {
       auditor,
-      paymentEvents: (id) => eventsOrNone(store, id),
-      handled: () => handledByPayments(sql, topologies),
+      paymentEvents: (id) => eventsOrNone(books.streams, id),
+      handled: () => books.handledBy('payments'),
       clock: { now: () => time.now },
     },
   );
   const findings: Finding[] = [];
-  await readAll(sql, onProgress, async (events, position) => {
+  await readAll(books, onProgress, async (events, position) => {
     const readable = events.filter(isReadable);
     await memory.recall(readable, position);
     for (const event of readable) findings.push(...inspect(event, auditor));
@@ -57,37 +52,44 @@ export async function auditLog(
     await settlement.look(readable);
   });
   time.now = 1;
-  return [...findings, ...(await settlement.look([])), ...(await ownerless(sql, store, config))];
-}
-
-type Reader = Pick<Store, 'readStream' | 'loadStreams'>;
-
-function readerOf(sql: Sql): Reader {
-  return {
-    readStream: (stream, options) => readStream(sql, stream, options),
-    loadStreams: async (streams) => (streams.length === 0 ? [] : loadStreams(sql, streams)),
-  };
+  return [...findings, ...(await settlement.look([])), ...(await ownerless(books, config))];
 }
 
 /** @param take is given the events and the position that they follow on */
 async function readAll(
-  sql: Sql,
+  { databases, log }: Books,
   onProgress: (passed: number, total: number) => void,
   take: (events: readonly RecordedEvent[], position: LogPosition) => Promise<void>,
 ): Promise<void> {
-  const head = await readHead(sql);
+  const head = await log.head();
   const total = distance(LOG_START, head);
   const position: Record<number, number> = {};
-  for await (const { events, passed } of eventsBetween(sql, LOG_START, head, undefined, PAGE_EVENTS)) {
+  const [only, another] = databases.all;
+  const pages =
+    another === undefined ? eventsBetween(only!.pool, LOG_START, head, undefined, PAGE_EVENTS) : pagesOf(log, head);
+  for await (const { events, passed } of pages) {
     await take(events, { ...position });
     for (const event of events) position[event.chain] = event.chainPosition;
     onProgress(passed, total);
   }
 }
 
+/** Several logs by their pages; what came after the head does not belong to it. */
+async function* pagesOf(log: Books['log'], head: LogPosition): AsyncGenerator<LogStretch> {
+  for (let position = LOG_START, atEnd = false; !atEnd; ) {
+    const page = await log.readLog(position, { limit: PAGE_EVENTS });
+    position = page.next;
+    const left = distance(position, head);
+    atEnd = page.atEnd || left === 0;
+    const events = page.events.filter(({ chain, chainPosition }) => chainPosition <= positionIn(head, chain));
+    yield { events, passed: distance(LOG_START, head) - left };
+  }
+}
+
 /** Only while the payments service runs: while nothing runs, everything waits for it to come back. */
-async function ownerless(sql: Sql, store: Reader, { leaseMs, monitorGraceMs }: Config): Promise<readonly Finding[]> {
+async function ownerless({ sqlOf, streams }: Books, { leaseMs, monitorGraceMs }: Config): Promise<readonly Finding[]> {
+  const sql = sqlOf('payments');
   if (!(await hasLiveMember(sql, PAYMENTS, leaseMs))) return [];
   const due = await dueSagas(sql, Date.now() - monitorGraceMs, MAX_SAGAS);
-  return Promise.all(due.map(async (id) => findingOf(id, await lastEventOf(store, id), monitorGraceMs)));
+  return Promise.all(due.map(async (id) => findingOf(id, await lastEventOf(streams, id), monitorGraceMs)));
 }

@@ -1,13 +1,15 @@
 import type { Log } from '#kernel/observability/log.ts';
 import type { ReadModel } from '#kernel/projections/build.ts';
+import type { RebuildPorts } from '#kernel/projections/rebuild.ts';
+import type { Databases } from '#src/composition/databases.ts';
 import { followerName } from '#src/composition/kernel.ts';
-import type { Config } from '#src/config.ts';
+import type { Config, ServiceName } from '#src/config.ts';
 import { definedServices } from './services.ts';
 
 /** A read model and how it is kept up to date. */
 export interface KnownReadModel extends ReadModel {
   readonly name: string;
-  readonly service: string;
+  readonly service: ServiceName;
   /** `inline`: in the transaction of the events; `follows`: behind the log, by a position of its own. */
   readonly kept: 'inline' | 'follows';
 }
@@ -32,4 +34,11 @@ export async function readModels(config: Config, log: Log): Promise<readonly Kno
     );
     return [...inline, ...following];
   });
+}
+
+/** Where a read model is, and the logs that its service has its messages from. */
+export function portsOf({ service }: KnownReadModel, { all, of }: Databases): RebuildPorts {
+  const { pool, topologies, storeId } = of(service);
+  const others = all.filter((database) => database.storeId !== storeId);
+  return { pool, topologies, others: others.map((database) => ({ storeId: database.storeId, sql: database.pool })) };
 }

@@ -1,5 +1,4 @@
 import { deadLetterTopic } from '#kernel/bus/topology.ts';
-import type { Store, StreamRef } from '#kernel/event-store/store.ts';
 import { createHealth, type HealthCheck } from '#kernel/observability/health.ts';
 import type { Log } from '#kernel/observability/log.ts';
 import type { Metrics } from '#kernel/observability/metrics.ts';
@@ -10,6 +9,7 @@ import type { Config, ServiceName } from '#src/config.ts';
 import type { Home, Homes } from './homes.ts';
 import type { Kernel } from './kernel.ts';
 import { type RunningServices, type ServiceInputs, serviceDefinitions } from './services.ts';
+import { joinStreams, type Streams } from './streams.ts';
 
 const HEALTH_TIMEOUT_MS = 2000;
 
@@ -83,24 +83,14 @@ function databaseOf({ database, kernel }: Home, metrics: Metrics): ServiceDataba
   return { id: database.storeId, store: kernel.backend.store, sql: metrics.timed(database.pool) };
 }
 
-/** Every stream is in the database of its service. Undefined when that of some service is not open. */
-function streamsOf(homes: Homes, inputs: ServiceInputs): ApiContext['streams'] {
-  const definitions = [...serviceDefinitions(inputs)];
-  if (!definitions.every(([name]) => homes.has(name))) return undefined;
-  const owners = new Map(
-    definitions.flatMap(([name, { deciders }]) => deciders.map(({ aggregate }) => [aggregate, name] as const)),
-  );
-  const storeOf = ({ type }: StreamRef): Store => homes.of(owners.get(type)!).kernel.backend.store;
-  return {
-    readStream: (stream, options) => storeOf(stream).readStream(stream, options),
-    loadStreams: async (streams) => {
-      const stores = new Set(streams.map(storeOf));
-      const loaded = await Promise.all(
-        [...stores].map((store) => store.loadStreams(streams.filter((stream) => storeOf(stream) === store))),
-      );
-      return loaded.flat();
-    },
-  };
+/** Undefined when the database of some service is not open. */
+function streamsOf(homes: Homes, inputs: ServiceInputs): Streams | undefined {
+  const definitions = serviceDefinitions(inputs);
+  if (![...definitions.keys()].every(homes.has)) return undefined;
+  return joinStreams(definitions, (service) => {
+    const { database, kernel } = homes.of(service);
+    return { streams: kernel.backend.store, number: database.number };
+  });
 }
 
 function deadLetterTopicNames({ topologies: [topology] }: Kernel, inputs: ServiceInputs): readonly string[] {

@@ -21,6 +21,8 @@ export interface Database {
   readonly clock: DatabaseClock;
   /** Names this store among all whose events meet on one bus. */
   readonly storeId: string;
+  /** Numbers it among those of the services; see `LogPart`. */
+  readonly number: number;
   readonly topologies: Topologies;
   /** True when it is the one in the data folder. */
   readonly embedded: boolean;
@@ -30,9 +32,15 @@ export interface Database {
 /**
  * Opens PostgreSQL: the one of DATABASE_URL, or the embedded one in the data folder, which is started when it does not run.
  * @param migrated the services whose tables are brought up to date; the kernel's always are
+ * @param number its own among those of the services, where they have several
  * @throws ConfigError when the settings name a topology that there is not, or another than this database is on
  */
-export async function openDatabase(config: Config, log: Log, migrated: readonly string[]): Promise<Database> {
+export async function openDatabase(
+  config: Config,
+  log: Log,
+  migrated: readonly string[],
+  number = 0,
+): Promise<Database> {
   const embedded =
     config.databaseUrl === undefined
       ? await startEmbeddedPostgres({ dataDir: join(config.dataDir, 'postgres'), log: plainLog(log) })
@@ -59,7 +67,7 @@ export async function openDatabase(config: Config, log: Log, migrated: readonly 
     const topologies = await settleTopology(pool, config, log);
     const clock = await openDatabaseClock(pool);
     const storeId = await readStoreId(pool);
-    return { url, pool, clock, storeId, topologies, embedded: embedded !== undefined, close };
+    return { url, pool, clock, storeId, number, topologies, embedded: embedded !== undefined, close };
   } catch (cause) {
     await close();
     throw cause;

@@ -11,6 +11,8 @@ export interface Databases {
   readonly all: readonly Database[];
   /** The services whose databases they are. */
   readonly services: readonly ServiceName[];
+  /** Those of them that are in this one. */
+  servicesOf(database: Database): readonly ServiceName[];
   /** @throws Error when it was not asked for */
   of(service: ServiceName): Database;
   close(): Promise<void>;
@@ -45,7 +47,8 @@ export async function openDatabases(config: Config, log: Log, services: readonly
     checkTopologies(all);
     for (const database of all) await refuseMoved(database.pool, services, (name) => of(name) === database);
     await refuseLeft(config, services, [...byUrl.keys()]);
-    return { all, services, of, close };
+    const servicesOf = (database: Database) => services.filter((name) => of(name) === database);
+    return { all, services, servicesOf, of, close };
   } catch (cause) {
     await close();
     throw cause;
@@ -60,7 +63,9 @@ async function openOne(
   open: readonly Database[],
 ): Promise<Database> {
   const migrated = SERVICES_WITH_TABLES.filter((name) => databaseUrlOf(config, name) === url);
-  const database = await openDatabase({ ...config, databaseUrl: url }, log, migrated);
+  // Services stay where they are, so the first of them stands for the database.
+  const number = SERVICE_NAMES.findIndex((name) => databaseUrlOf(config, name) === url);
+  const database = await openDatabase({ ...config, databaseUrl: url }, log, migrated, number);
   const same = open.find(({ storeId }) => storeId === database.storeId);
   if (same === undefined) return database;
   await database.close();

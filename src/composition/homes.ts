@@ -39,10 +39,7 @@ export function createHomes(
     databases.all.map((database) => {
       const backend = createPostgresBackend(config, database, sourceOf(definitions), log);
       const kernel = createKernel(config, backend, catalog, metrics.observer, log);
-      const name =
-        databases.all.length === 1
-          ? ''
-          : databases.services.filter((service) => databases.of(service) === database).join('-');
+      const name = databases.all.length === 1 ? '' : databases.servicesOf(database).join('-');
       return [database, createHome(config, name, database, kernel, log)];
     }),
   );

@@ -3,15 +3,14 @@ import { createTail, type Tail } from '#kernel/bus/tail.ts';
 import type { Lane } from '#kernel/bus/topology.ts';
 import { RequestError } from '#kernel/core/errors.ts';
 import type { RecordedEvent } from '#kernel/core/event.ts';
-import { createSealedLog } from '#kernel/event-store/postgres/sealed-log.ts';
+import { loadRows } from '#kernel/event-store/postgres/read.ts';
 import type { Store } from '#kernel/event-store/store.ts';
 import type { Log } from '#kernel/observability/log.ts';
 import type { Sql } from '#kernel/postgres/sql.ts';
-import { readCoverage, readUnhandled } from '#kernel/projections/postgres/coverage.ts';
 import { keepFindings } from '#services/metrics/queries.ts';
 import { PAYMENT } from '#services/payments/contract.ts';
-import { LEDGER_EVENTS } from '#services/wallets/ledger.ts';
-import type { Config } from '#src/config.ts';
+import { dueSagas } from '#services/payments/queries.ts';
+import type { Config, ServiceName } from '#src/config.ts';
 import { type Auditor, createAuditor } from '#src/invariants/auditor.ts';
 import { createBalanceCheck } from '#src/invariants/balances.ts';
 import type { Finding } from '#src/invariants/finding.ts';
@@ -19,17 +18,18 @@ import { createBoundedMemory, type MemoryLimits, type Past } from '#src/invarian
 import { type Check, createMonitor, type Monitor } from '#src/invariants/monitor.ts';
 import { createOwnerCheck } from '#src/invariants/owners.ts';
 import { createSampleCheck } from '#src/invariants/samples.ts';
-import { createSettlementCheck, type Handled } from '#src/invariants/settlement.ts';
+import { createSettlementCheck } from '#src/invariants/settlement.ts';
 import { eventsOfPayment } from '#src/payment-events.ts';
+import type { Books } from './books.ts';
 import { createJob } from './jobs.ts';
 import type { Kernel } from './kernel.ts';
 import { createPast } from './past.ts';
 import type { serviceDefinitions } from './services.ts';
-import { readLanes, type Topologies } from './topology.ts';
 
 interface Parts {
   readonly config: Config;
-  readonly sql: Sql;
+  readonly books: Books;
+  /** On the database of the metrics service, where findings and the monitor's own position are kept. */
   readonly kernel: Kernel;
   readonly definitions: ReturnType<typeof serviceDefinitions>;
   readonly log: Log;
@@ -53,11 +53,11 @@ export const PAYMENTS = 'payments';
 const OWNER_LOOKS = 4;
 
 export function invariantMonitor(parts: Parts): InvariantMonitor {
-  const { config, sql, kernel, log } = parts;
+  const { config, books, kernel, log } = parts;
   const { clock } = kernel.backend;
   // What this process commits is read back from the log like everything else: what was stored is what counts.
   const tail = createTail();
-  const past = createPast(kernel.backend.store, sql);
+  const past = createPast(books);
   const monitor = monitorOf(parts, tail, past);
   let endBeats: () => void = () => undefined;
   const pass = (): Promise<void> => {
@@ -87,16 +87,15 @@ export function invariantMonitor(parts: Parts): InvariantMonitor {
 }
 
 function monitorOf(parts: Parts, tail: Tail, past: Past): Monitor {
-  const { config, sql, kernel, log } = parts;
+  const { config, books, kernel, log } = parts;
   const { backend } = kernel;
   let lanes: Lane = () => undefined;
   const lane: Lane = (event) => lanes(event);
   const { store, groups, clock } = backend;
-  const sealed = createSealedLog(sql);
   /** What is on a page was not handled on topologies that the store came to later. */
   const readLog: Store['readLog'] = async (...args) => {
-    const page = await sealed.readLog(...args);
-    lanes = await readLanes(sql);
+    const page = await books.log.readLog(...args);
+    lanes = await books.lanes();
     return page;
   };
   const memory = createBoundedMemory(lane, memoryLimits(config, config.monitorPageEvents), past);
@@ -104,7 +103,7 @@ function monitorOf(parts: Parts, tail: Tail, past: Past): Monitor {
   const consumer = createConsumer(
     // The next page is read when the one before has been looked at.
     { ...member, maxInbox: 1, fetchSize: config.monitorPageEvents },
-    { store: { readLog, head: store.head }, groups, tail, topologies: kernel.topologies },
+    { store: { readLog, head: books.log.head }, groups, tail, topologies: kernel.topologies },
   );
   const auditor = createAuditor(lane, memory);
   const settings = { eventsPerSecond: config.monitorEventsPerSecond, pageEvents: config.monitorPageEvents };
@@ -113,29 +112,32 @@ function monitorOf(parts: Parts, tail: Tail, past: Past): Monitor {
     consumer,
     memory,
     auditor,
-    checkSeal: sealed.check,
+    checkSeal: books.log.check,
     checks: checksOf(parts, auditor),
-    keep: (findings) => keep(sql, findings, log),
+    keep: (findings) => keep(books.sqlOf('metrics'), findings, log),
     isBusy: watchLoop(),
     clock,
   });
 }
 
-function checksOf({ config, sql, kernel, definitions }: Parts, auditor: Auditor): readonly Check[] {
-  const { store, clock, random, dueSagas } = kernel.backend;
+function checksOf({ config, books, kernel, definitions }: Parts, auditor: Auditor): readonly Check[] {
+  const { clock, random } = kernel.backend;
   const { monitorGraceMs: graceMs, monitorSamples: perPage } = config;
-  const lastEvent = (id: string) => lastEventOf(store, id);
+  const { streams } = books;
+  const lastEvent = (id: string) => lastEventOf(streams, id);
+  const due = (now: number, limit: number) => dueSagas(books.sqlOf('payments'), now, limit);
+  const readerOf = (service: ServiceName) => ({ ...streams, loadRows: rowsOf(books.sqlOf(service)) });
   const payments = { aggregate: PAYMENT, projections: definitions.get('payments')!.projections };
   return [
-    createOwnerCheck({ graceMs, everyMs: graceMs / OWNER_LOOKS }, { dueSagas, lastEvent, clock }),
-    createSampleCheck(payments, { perPage, graceMs }, { store, clock, random }),
-    createBalanceCheck(perPage, { store, random }),
+    createOwnerCheck({ graceMs, everyMs: graceMs / OWNER_LOOKS }, { dueSagas: due, lastEvent, clock }),
+    createSampleCheck(payments, { perPage, graceMs }, { store: readerOf('payments'), clock, random }),
+    createBalanceCheck(perPage, { store: readerOf('wallets'), random }),
     createSettlementCheck(
       { graceMs, maxLooks: MAX_SETTLEMENT_LOOKS },
       {
         auditor,
-        paymentEvents: (id) => eventsOrNone(store, id),
-        handled: () => handledByPayments(sql, kernel.topologies),
+        paymentEvents: (id) => eventsOrNone(streams, id),
+        handled: () => books.handledBy('payments'),
         clock,
       },
     ),
@@ -176,12 +178,8 @@ export async function eventsOrNone(store: Parameters<typeof eventsOfPayment>[0],
   }
 }
 
-/** How far the payments service has come. */
-export async function handledByPayments(sql: Sql, topologies: Topologies): Promise<Handled> {
-  const { waiting } = await readUnhandled(sql, PAYMENTS);
-  const source = { consumer: PAYMENTS, types: LEDGER_EVENTS, ownTypes: new Set<string>() };
-  const { floor } = await readCoverage(sql, source, topologies);
-  return { position: floor, waiting };
+function rowsOf(sql: Sql): Store['loadRows'] {
+  return (table, keys) => loadRows(sql, table, keys);
 }
 
 /** What is new is an error of the log, once: somebody has to look at it. */

@@ -1,13 +1,12 @@
 import type { RecordedEvent } from '#kernel/core/event.ts';
 import { isUuid } from '#kernel/core/ids.ts';
 import { type LogPosition, positionIn } from '#kernel/core/log-position.ts';
-import type { Store, StreamRef } from '#kernel/event-store/store.ts';
-import type { Sql } from '#kernel/postgres/sql.ts';
+import type { StreamRef } from '#kernel/event-store/store.ts';
 import { CHARGE, GATEWAY_REFUND } from '#services/gateway/contract.ts';
 import { PAYMENT } from '#services/payments/contract.ts';
 import { walletIdOf } from '#services/wallets/contract.ts';
-import { movementsOfPayments, walletsBefore } from '#services/wallets/queries.ts';
 import type { Past, PastPayment } from '#src/invariants/memory.ts';
+import type { Books } from './books.ts';
 
 /** No snapshot has this version: streams are read whole. */
 const NO_SNAPSHOT = -1;
@@ -16,37 +15,42 @@ const LOOK_BACK_EVENTS = 500;
 /** The clocks of two machines may differ by so much. */
 const CLOCK_SKEW_MS = 1000;
 
-type Reader = Pick<Store, 'loadStreams'>;
+type PastBooks = Pick<Books, 'streams' | 'movements' | 'walletsBefore' | 'inOrder'>;
 
 /**
  * The past of payments and wallets from the streams, for many of them in a handful of statements. A payment's own stream
  * tells what its wallet answered, once it has acted on it; only for one that still waits is the wallet's stream searched.
  */
-export function createPast(store: Reader, sql: Sql): Past {
+export function createPast(books: PastBooks): Past {
+  const { streams } = books;
   return {
     paymentsAt: async (ids, position, walletPosition) => {
       const own = await load(
-        store,
+        streams,
         position,
         ids.filter(isUuid).map((id) => ({ type: PAYMENT, id })),
       );
-      const events = [...own, ...(await load(store, position, own.flatMap(atGateway)))];
+      const events = [...own, ...(await load(streams, position, own.flatMap(atGateway)))];
       const byPayment = new Map(ids.map((id) => [id, [] as RecordedEvent[]]));
       for (const event of events) byPayment.get(event.data.payment_id ?? event.data.id)?.push(event);
-      return withMovements(byPayment, sql, position, walletPosition);
+      return withMovements(byPayment, books, position, walletPosition);
     },
     walletsBefore: async (moments) => {
-      const wallets = await walletsBefore(sql, moments);
+      const wallets = await books.walletsBefore(moments);
       return new Map(wallets.map((wallet) => [wallet.walletId, wallet]));
     },
   };
 }
 
-async function load(store: Reader, position: LogPosition, streams: readonly StreamRef[]): Promise<RecordedEvent[]> {
+async function load(
+  streams: PastBooks['streams'],
+  position: LogPosition,
+  wanted: readonly StreamRef[],
+): Promise<RecordedEvent[]> {
   const unique = new Map(
-    streams.map((stream) => [`${stream.type} ${stream.id}`, { ...stream, stateVersion: NO_SNAPSHOT }]),
+    wanted.map((stream) => [`${stream.type} ${stream.id}`, { ...stream, stateVersion: NO_SNAPSHOT }]),
   );
-  const loaded = await store.loadStreams([...unique.values()]);
+  const loaded = await streams.loadStreams([...unique.values()]);
   return loaded.flatMap(({ events }) => events).filter((event) => isAt(event, position));
 }
 
@@ -69,7 +73,7 @@ interface OpenRequest {
 
 async function withMovements(
   payments: ReadonlyMap<string, RecordedEvent[]>,
-  sql: Sql,
+  books: PastBooks,
   position: LogPosition,
   walletPosition: (walletId: string) => number | undefined,
 ): Promise<ReadonlyMap<string, PastPayment>> {
@@ -82,15 +86,13 @@ async function withMovements(
   }));
   const ids = waiting.map(([id]) => id);
   const { events, endedAt } =
-    ids.length === 0
-      ? { events: [], endedAt: new Map() }
-      : await movementsOfPayments(sql, searches, ids, LOOK_BACK_EVENTS);
+    ids.length === 0 ? { events: [], endedAt: new Map() } : await books.movements(searches, ids, LOOK_BACK_EVENTS);
   for (const event of events) if (isAt(event, position)) payments.get(event.data.payment_id)!.push(event);
   return new Map(
     [...payments].map(([id, found]) => {
       const request = open.get(id);
       const end = request === undefined ? undefined : endedAt.get(request.walletId);
-      return [id, { events: found, blind: end !== undefined && end > request!.since - CLOCK_SKEW_MS }];
+      return [id, { events: books.inOrder(found), blind: end !== undefined && end > request!.since - CLOCK_SKEW_MS }];
     }),
   );
 }

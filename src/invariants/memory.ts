@@ -24,7 +24,7 @@ export interface WalletMoment {
 
 /** A payment at a position of the log. */
 export interface PastPayment {
-  /** Those of its events that were read, none after the position. */
+  /** Those of its events that were read, none after the position, in the order of the log. */
   readonly events: readonly RecordedEvent[];
   /** True when movements of its wallet may be missing of which its own stream does not tell. */
   readonly blind: boolean;
@@ -63,10 +63,9 @@ export function createBoundedMemory(lane: Lane, limits: MemoryLimits, past: Past
   const wallets = new LRUCache<string, WalletFacts>({ max: limits.maxWallets });
 
   const keepPayment = (id: string, { events, blind }: PastPayment): void => {
-    const inOrder = events.toSorted((a, b) => a.sequence! - b.sequence!);
     const delivered = noDeliveries();
-    for (const event of inOrder) if (event.metadata.correlationid === id) auditDelivery(delivered, event, lane);
-    payments.set(id, factsOfPast(id, inOrder, blind));
+    for (const event of events) if (event.metadata.correlationid === id) auditDelivery(delivered, event, lane);
+    payments.set(id, factsOfPast(id, events, blind));
     deliveries.set(id, delivered);
   };
 

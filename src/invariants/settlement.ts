@@ -1,6 +1,5 @@
 import type { Clock } from '#kernel/core/clock.ts';
 import type { RecordedEvent } from '#kernel/core/event.ts';
-import { type LogPosition, positionIn } from '#kernel/core/log-position.ts';
 import { PAYMENT } from '#services/payments/contract.ts';
 import { DEFAULT_PAYMENT_SETTINGS, type PaymentEvent } from '#services/payments/payment.decider.ts';
 import { evolveProgress, NO_PROGRESS } from '#services/payments/saga.ts';
@@ -11,9 +10,8 @@ import { auditAtRest, auditPayment, isUnsettled, unknownPayment } from './paymen
 
 /** What the payments service has done so far. */
 export interface Handled {
-  readonly position: LogPosition;
-  /** Messages that wait to be tried again or for an operator, by event id. */
-  readonly waiting: ReadonlySet<string>;
+  /** False for a message that is still to come to it, that waits to be tried again, or for an operator. */
+  includes(event: RecordedEvent): boolean;
 }
 
 export interface SettlementSettings {
@@ -90,9 +88,8 @@ function judge(id: string, events: readonly RecordedEvent[], done: Handled): rea
 }
 
 /** Whether nobody has anything to do about the payment any more, as far as the log tells. */
-function isOver(events: readonly RecordedEvent[], { position, waiting }: Handled): boolean {
-  if (events.some(({ id, chain, chainPosition }) => chainPosition > positionIn(position, chain) || waiting.has(id)))
-    return false;
+function isOver(events: readonly RecordedEvent[], done: Handled): boolean {
+  if (!events.every((event) => done.includes(event))) return false;
   const own = events.filter(({ aggregateType }) => aggregateType === PAYMENT) as (RecordedEvent & PaymentEvent)[];
   // Whether there is a deadline does not depend on how long they are.
   const progress = own.reduce((before, event) => evolveProgress(before, event, DEFAULT_PAYMENT_SETTINGS), NO_PROGRESS);

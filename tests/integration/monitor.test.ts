@@ -5,18 +5,16 @@ import { createIdSource } from '#kernel/core/ids.ts';
 import type { PendingEvent } from '#kernel/event-store/store.ts';
 import { createLog } from '#kernel/observability/log.ts';
 import { createMetrics } from '#kernel/observability/metrics.ts';
-import type { Sql } from '#kernel/postgres/sql.ts';
 import { createMetricsService } from '#services/metrics/index.ts';
 import { brokenInvariants, type FindingRow, openFindings, settleFindings } from '#services/metrics/queries.ts';
 import { PAYMENT } from '#services/payments/contract.ts';
 import { WALLET, walletIdOf } from '#services/wallets/contract.ts';
 import { auditLog } from '#src/cli/log-audit.ts';
+import { type Books, openBooks } from '#src/composition/books.ts';
 import { type InvariantMonitor, invariantMonitor } from '#src/composition/monitor.ts';
 import { createPast } from '#src/composition/past.ts';
-import { topologiesFrom } from '#src/composition/topology.ts';
 import type { Config } from '#src/config.ts';
 import { INVARIANTS, nameOf } from '#src/invariants/finding.ts';
-import { topologyOf } from '#src/topologies.ts';
 import { openWriter } from '../support/appending.ts';
 import { onEnd } from '../support/cleanup.ts';
 import { type InjectedApi, startInjectedApi } from '../support/injected-api.ts';
@@ -28,12 +26,14 @@ const SETTINGS = { monitorPauseMs: 10, monitorEventsPerSecond: 100_000, monitorS
 const AUDIT_ONLY = { monitorSamples: 0 };
 const ids = createIdSource();
 
+function booksOf({ databases, definitions, kernel }: InjectedApi): Books {
+  return openBooks(databases, definitions, kernel.backend.clock);
+}
+
 /** What `caudal verify` finds in the log. */
-async function verified(sql: Sql, config: Config): Promise<readonly string[]> {
+async function verified(api: InjectedApi): Promise<readonly string[]> {
   const passed: number[] = [];
-  const findings = await auditLog(sql, topologiesFrom(topologyOf({})), config, (done, total) =>
-    passed.push(done, total),
-  );
+  const findings = await auditLog(booksOf(api), api.config, (done, total) => passed.push(done, total));
   assert.equal(passed.at(-1), passed.at(-2));
   return findings.map(({ message }) => message);
 }
@@ -52,7 +52,7 @@ describe('the monitor of the invariants', () => {
     const { kernel, definitions } = api;
     const config = { ...api.config, ...SETTINGS, ...settings, instance: ids.uuid() };
     const log = createLog('warn', { write: (line) => void lines.push(line) });
-    const monitor = invariantMonitor({ config, sql: api.sql, kernel, definitions, log });
+    const monitor = invariantMonitor({ config, books: booksOf(api), kernel, definitions, log });
     await monitor.start();
     onEnd(t, () => monitor.stop());
     return monitor;
@@ -218,7 +218,7 @@ describe('the monitor of the invariants', () => {
   });
 
   test('finds money that stays where it does not belong, and so does caudal verify', async (t) => {
-    const { config, kernel } = api;
+    const { kernel } = api;
     await started(t, AUDIT_ONLY);
     const payment = await paid(await rich());
     const last = await lastEvent(PAYMENT, payment);
@@ -231,7 +231,7 @@ describe('the monitor of the invariants', () => {
     const finding = await found('taken_once');
     const kept = `payment ${payment}: FAILED: 100 were kept instead of 0 (the last is ${nameOf(failed)})`;
     assert.equal(finding.message, kept);
-    const all = (await verified(api.sql, config)).filter((message) => message.includes(payment));
+    const all = (await verified(api)).filter((message) => message.includes(payment));
     assert.deepEqual(all, [`payment ${payment}: FAILED after APPROVED (${nameOf(failed)})`, kept]);
   });
 
@@ -242,7 +242,7 @@ describe('the monitor of the invariants', () => {
     const approved = await lastEvent(PAYMENT, payment);
     const debit = await lastEvent(WALLET, walletIdOf(user));
     const before = { ...(await store.head()), [approved.chain]: approved.chainPosition - 1 };
-    const past = createPast(store, api.sql);
+    const past = createPast(booksOf(api));
     const recall = async (wallet: number | undefined) =>
       (await past.paymentsAt([payment], before, () => wallet)).get(payment)!;
     const types = ['payments.created', 'wallet.debit.requested', 'wallet.debited'];

@@ -8,8 +8,8 @@ import type { ApiContext } from '#src/api/context.ts';
 import { apiRoutes } from '#src/api/routes.ts';
 import { buildApp } from '#src/api/server.ts';
 import { apiContext } from '#src/composition/api-context.ts';
-import { openDatabases } from '#src/composition/databases.ts';
-import { createHomes, type Homes } from '#src/composition/homes.ts';
+import { type Databases, openDatabases } from '#src/composition/databases.ts';
+import { createHomes } from '#src/composition/homes.ts';
 import type { Kernel } from '#src/composition/kernel.ts';
 import { loadExchangeRates } from '#src/composition/rates.ts';
 import { prepareServices, runServices, serviceDefinitions } from '#src/composition/services.ts';
@@ -30,7 +30,7 @@ export interface Response {
 /** The API of a process that runs payments, fraud and wallets on a database of its own; requests go in without a network. */
 export interface InjectedApi {
   readonly kernel: Kernel;
-  readonly homes: Homes;
+  readonly databases: Databases;
   readonly store: Store;
   readonly sql: Sql;
   readonly tail: Tail;
@@ -85,7 +85,7 @@ export async function startInjectedApi(settings: Partial<Config> = {}): Promise<
   const [{ store, sql }] = context.databases;
   return {
     kernel,
-    homes,
+    databases,
     store,
     sql,
     tail,

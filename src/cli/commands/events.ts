@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { findInKafka, findInLog } from '#kernel/bus/postgres/landings.ts';
 import { placeOf } from '#kernel/bus/topology.ts';
 import type { RecordedEvent } from '#kernel/core/event.ts';
@@ -16,6 +16,9 @@ import {
 import { readHead, readLog } from '#kernel/event-store/postgres/read.ts';
 import { streamName } from '#kernel/event-store/store.ts';
 import type { Sql } from '#kernel/postgres/sql.ts';
+import type { Database } from '#src/composition/database.ts';
+import type { Databases } from '#src/composition/databases.ts';
+import { SERVICE_NAMES, type ServiceName } from '#src/config.ts';
 import { CliError, wrongUse } from '../failure.ts';
 import { wholeNumber, withExample, withJson } from '../options.ts';
 import { paint, printFields, printJson, printJsonLine } from '../output.ts';
@@ -32,6 +35,7 @@ interface TailOptions {
   readonly type?: string;
   readonly limit?: number;
   readonly follow?: boolean;
+  readonly service: ServiceName;
   readonly json?: boolean;
 }
 
@@ -42,6 +46,11 @@ export function createCommand(): Command {
     .option('--type <type>', 'only events of this type')
     .option('--limit <number>', `how many at most; without --from ${DEFAULT_COUNT}`, wholeNumber(1))
     .option('--follow', 'go on with those that come, until Ctrl-C')
+    .addOption(
+      new Option('--service <service>', 'where services have databases of their own: in whose')
+        .choices(SERVICE_NAMES)
+        .default('payments'),
+    )
     .action((options: TailOptions) => withStore((store) => tailEvents(store, options)));
   const show = new Command('show')
     .description('one event, and where it stands in the log and on the bus')
@@ -52,20 +61,20 @@ export function createCommand(): Command {
   return new Command('events').addCommand(tail).addCommand(show);
 }
 
-async function tailEvents(store: OpenStore, options: TailOptions): Promise<void> {
+async function tailEvents({ databases }: OpenStore, options: TailOptions): Promise<void> {
   const print = (event: RecordedEvent): void => (options.json ? printJsonLine(event) : console.log(eventLine(event)));
-  const sql = store.database.pool;
-  if (options.from !== undefined) return printFrom(store, await positionBefore(sql, options.from), options, print);
+  const sql = databases.of(options.service).pool;
+  if (options.from !== undefined) return printFrom(sql, await positionBefore(sql, options.from), options, print);
   const head = await readHead(sql);
   const { type, limit = DEFAULT_COUNT } = options;
   const latest = await lastEvents(sql, { upTo: head, limit, ...(type !== undefined && { type }) });
   for (const event of latest) print(event);
-  if (options.follow) await printFrom(store, head, { ...options, limit: Number.POSITIVE_INFINITY }, print);
+  if (options.follow) await printFrom(sql, head, { ...options, limit: Number.POSITIVE_INFINITY }, print);
 }
 
 /** Prints what comes after the position, up to the end of the log, or with `follow` until Ctrl-C. */
 async function printFrom(
-  store: OpenStore,
+  sql: Sql,
   start: LogPosition,
   options: TailOptions,
   print: (event: RecordedEvent) => void,
@@ -76,7 +85,7 @@ async function printFrom(
   let left = options.limit ?? Number.POSITIVE_INFINITY;
   let position = start;
   while (left > 0 && !interrupted.signal.aborted) {
-    const page = await readLog(store.database.pool, position, {
+    const page = await readLog(sql, position, {
       limit: Math.min(PAGE_SIZE, left),
       ...(options.type !== undefined && { types: [options.type] }),
     });
@@ -99,24 +108,35 @@ function eventLine(event: RecordedEvent): string {
 }
 
 /** @param given an event's id, or `topic/partition/offset` */
-async function findGiven(sql: Sql, given: string): Promise<StoredEvent> {
+async function findGiven({ all }: Databases, given: string): Promise<{ database: Database; stored: StoredEvent }> {
+  const look = lookFor(given);
+  for (const database of all) {
+    const stored = await look.find(database.pool);
+    if (stored !== undefined) return { database, stored };
+  }
+  throw new CliError(look.missing);
+}
+
+/** How what was given is looked for in one database, and what is said when none has it. */
+function lookFor(given: string): { find(sql: Sql): Promise<StoredEvent | undefined>; readonly missing: string } {
   const [, topic, partition, offset] = /^([\w.-]+)\/(\d{1,6})\/(\d{1,15})$/.exec(given) ?? [];
   if (topic !== undefined) {
-    const place = await findInLog(sql, { topic, partition: Number(partition), offset: Number(offset) });
-    const found = place && (await findEventAt(sql, place));
-    if (found === undefined) throw new CliError(`this store has no event that landed at ${given}`);
-    return found;
+    const landing = { topic, partition: Number(partition), offset: Number(offset) };
+    const find = async (sql: Sql) => {
+      const place = await findInLog(sql, landing);
+      return place && findEventAt(sql, place);
+    };
+    return { find, missing: `this store has no event that landed at ${given}` };
   }
   const id = given.toLowerCase();
   if (!isUuid(id) || uuidTime(id) === undefined)
     throw wrongUse(`${given} is neither the id of an event (those are UUIDv7) nor topic/partition/offset`);
-  const found = await findEvent(sql, id);
-  if (found === undefined) throw new CliError(`there is no event ${id}`);
-  return found;
+  return { find: (sql) => findEvent(sql, id), missing: `there is no event ${id}` };
 }
 
-async function showEvent({ database }: OpenStore, given: string, options: { json?: boolean }): Promise<void> {
-  const { event, storedAt } = await findGiven(database.pool, given);
+async function showEvent({ databases }: OpenStore, given: string, options: { json?: boolean }): Promise<void> {
+  const { database, stored } = await findGiven(databases, given);
+  const { event, storedAt } = stored;
   const place = placeOf(database.topologies[0], event);
   const kafka = await findInKafka(database.pool, { chain: event.chain, position: event.chainPosition });
   if (options.json)

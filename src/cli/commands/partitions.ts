@@ -20,12 +20,21 @@ export function createCommand(): Command {
 }
 
 async function showList({ json }: { json?: boolean }): Promise<void> {
-  const partitions = await withStore(({ database }) => listPartitions(database.pool));
+  const partitions = await withStore(async ({ databases }) => {
+    const lists = databases.all.map(async (database) =>
+      (await listPartitions(database.pool)).map((partition) => ({
+        ...partition,
+        services: databases.servicesOf(database),
+      })),
+    );
+    return (await Promise.all(lists)).flat();
+  });
   if (json) return printJson(partitions);
   printTable(
     partitions,
     [
       { title: 'PARTITION', value: (row) => row.name },
+      { title: 'SERVICES', value: (row) => row.services.join(',') },
       { title: 'MONTH', value: (row) => row.month },
       { title: 'STATE', value: (row) => (row.closed ? 'closed' : 'open') },
       { title: 'ROWS (ABOUT)', value: (row) => row.rows, align: 'right' },
@@ -36,10 +45,14 @@ async function showList({ json }: { json?: boolean }): Promise<void> {
 }
 
 async function createAhead({ months, json }: { months?: number; json?: boolean }): Promise<void> {
-  const made = await withStore(async ({ config, database }) => {
-    const before = new Set((await listPartitions(database.pool)).map(nameOf));
-    const names = await makePartitionsAhead(database.pool, Date.now(), months ?? config.partitionsAhead);
-    return names.filter((name) => !before.has(name));
+  const made = await withStore(async ({ config, databases }) => {
+    const created = new Set<string>();
+    for (const { pool } of databases.all) {
+      const before = new Set((await listPartitions(pool)).map(nameOf));
+      const names = await makePartitionsAhead(pool, Date.now(), months ?? config.partitionsAhead);
+      for (const name of names) if (!before.has(name)) created.add(name);
+    }
+    return [...created];
   });
   if (json) printJson({ created: made });
   else console.log(made.length === 0 ? 'all of them exist already' : `created ${made.join(', ')}`);

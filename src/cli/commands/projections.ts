@@ -8,7 +8,7 @@ import { foundSomethingWrong, wrongUse } from '../failure.ts';
 import { withExample, withJson } from '../options.ts';
 import { type Column, printJson, printTable } from '../output.ts';
 import { createProgress } from '../progress.ts';
-import { type KnownReadModel, readModels } from '../read-models.ts';
+import { type KnownReadModel, portsOf, readModels } from '../read-models.ts';
 import { withStore } from '../store.ts';
 
 interface ProjectionStatus {
@@ -44,12 +44,13 @@ export function createCommand(): Command {
 }
 
 async function listProjections({ json }: { json?: boolean }): Promise<void> {
-  const statuses = await withStore(async ({ config, database, log }) => {
+  const statuses = await withStore(async ({ config, databases, log }) => {
     const found: ProjectionStatus[] = [];
     for (const { name, service, kept, ...model } of await readModels(config, log)) {
-      const { floor } = await readCoverage(database.pool, model, database.topologies);
-      const head = await readHead(database.pool);
-      const rows = await countRows(database.pool, model.projection.table);
+      const { pool, topologies } = databases.of(service);
+      const { floor } = await readCoverage(pool, model, topologies);
+      const head = await readHead(pool);
+      const rows = await countRows(pool, model.projection.table);
       found.push({ name, service, kept, position: distance({}, floor), lag: distance(floor, head), rows });
     }
     return found;
@@ -62,7 +63,7 @@ async function rebuildProjection(
   name: string,
   { json, replace }: { json?: boolean; replace?: boolean },
 ): Promise<void> {
-  const outcome = await withStore(async ({ config, database, log }) => {
+  const outcome = await withStore(async ({ config, databases, log }) => {
     const models = await readModels(config, log);
     const model = models.find((known) => known.name === name);
     if (model === undefined)
@@ -70,7 +71,7 @@ async function rebuildProjection(
     const progress = createProgress('Rebuilding', 0, 'events of the log');
     try {
       const options = { replace: replace ?? false, onProgress: progress.update };
-      return await rebuild(model, { pool: database.pool, topologies: database.topologies }, options);
+      return await rebuild(model, portsOf(model, databases), options);
     } finally {
       progress.stop();
     }

@@ -78,11 +78,16 @@ interface MigrateOptions {
 async function migrateTopology(name: string | undefined, { back, retire, json }: MigrateOptions): Promise<void> {
   if ([name, back, retire].filter((given) => given !== undefined).length > 1)
     throw wrongUse('one of a topology, --back and --retire');
-  const status = await withStore(async ({ config, database, log }) => {
+  const status = await withStore(async ({ config, databases, log }) => {
+    const [database, another] = databases.all;
+    if (another !== undefined)
+      throw wrongUse(
+        'services with databases of their own (DATABASE_URL_…) cannot be moved to another topology while they run',
+      );
     const connection = connectionOf(config);
     const services = await definedServices(config, log);
     const migration = createMigration({
-      pool: database.pool,
+      pool: database!.pool,
       clock: systemClock,
       leaseMs: config.leaseMs,
       kafka: connection,

@@ -1,4 +1,5 @@
 import { Command } from 'commander';
+import { systemClock } from '#kernel/core/clock.ts';
 import { toError, UnavailableError } from '#kernel/core/errors.ts';
 import { formatAmount } from '#kernel/core/money.ts';
 import { toTimestamp } from '#kernel/core/timestamp.ts';
@@ -6,6 +7,7 @@ import { type StoreFinding, verifyStore } from '#kernel/event-store/postgres/ver
 import { checkReadModel } from '#kernel/projections/check.ts';
 import { openFindings, settleFindings } from '#services/metrics/queries.ts';
 import { trialBalance } from '#services/wallets/queries.ts';
+import { openBooks } from '#src/composition/books.ts';
 import type { Finding as InvariantFinding } from '#src/invariants/finding.ts';
 import { CliError, foundSomethingWrong } from '../failure.ts';
 import { compareWithGateway } from '../gateway-record.ts';
@@ -13,7 +15,8 @@ import { auditLog } from '../log-audit.ts';
 import { wholeNumber, withExample, withJson } from '../options.ts';
 import { paint, printJson, printTable } from '../output.ts';
 import { createProgress } from '../progress.ts';
-import { type KnownReadModel, readModels } from '../read-models.ts';
+import { type KnownReadModel, portsOf, readModels } from '../read-models.ts';
+import { definedServices } from '../services.ts';
 import { type OpenStore, withStore } from '../store.ts';
 
 /** Also changed by the workers that lease what it holds, so the log alone does not say what must be in it. */
@@ -57,7 +60,7 @@ function run(options: Options): Promise<void> {
 }
 
 async function listFindings(json: boolean | undefined): Promise<void> {
-  const findings = await withStore(({ database }) => openFindings(database.pool));
+  const findings = await withStore(({ databases }) => openFindings(databases.of('metrics').pool));
   if (findings.length > 0) foundSomethingWrong();
   if (json) printJson(findings);
   else
@@ -79,7 +82,7 @@ function findingId(text: string): number | 'all' {
 
 async function settle(given: number | 'all', json: boolean | undefined): Promise<void> {
   const id = given === 'all' ? undefined : given;
-  const settled = await withStore(({ database }) => settleFindings(database.pool, id));
+  const settled = await withStore(({ databases }) => settleFindings(databases.of('metrics').pool, id));
   if (settled === 0 && id !== undefined) throw new CliError(`no finding ${id} is open: see caudal verify --findings`);
   if (json) printJson({ settled });
   else console.log(`${settled} settled`);
@@ -103,25 +106,31 @@ async function runVerify({ json, gateway }: Options): Promise<void> {
   else for (const { kind, message } of findings) console.log(`${paint('red', kind)}: ${message}`);
 }
 
-async function checkInvariants({ database, config }: OpenStore): Promise<readonly Finding[]> {
+async function checkInvariants({ databases, config, log }: OpenStore): Promise<readonly Finding[]> {
+  const books = openBooks(databases, await definedServices(config, log), systemClock);
   const progress = createProgress('Checking the invariants', 0, 'events');
-  const findings = await auditLog(database.pool, database.topologies, config, progress.update).finally(progress.stop);
+  const findings = await auditLog(books, config, progress.update).finally(progress.stop);
   return findings.map((finding) => ({ kind: 'invariant', ...finding }));
 }
 
-async function checkLog({ database }: OpenStore): Promise<{ events: number; findings: readonly StoreFinding[] }> {
+async function checkLog({ databases }: OpenStore): Promise<{ events: number; findings: readonly StoreFinding[] }> {
   const progress = createProgress('Checking the log', 0, 'events');
-  let events = 0;
-  const onProgress = (checked: number, total: number): void => {
-    events = checked;
-    progress.update(checked, total);
-  };
-  const findings = await verifyStore(database.pool, { onProgress }).finally(progress.stop);
-  return { events, findings };
+  const findings: StoreFinding[] = [];
+  let before = 0;
+  for (const { pool } of databases.all) {
+    let events = 0;
+    const onProgress = (checked: number, total: number): void => {
+      events = checked;
+      progress.update(before + checked, before + total);
+    };
+    findings.push(...(await verifyStore(pool, { onProgress }).finally(progress.stop)));
+    before += events;
+  }
+  return { events: before, findings };
 }
 
-async function checkGateway({ database }: OpenStore, url: string): Promise<readonly Finding[]> {
-  const differences = await compareWithGateway(database.pool, url);
+async function checkGateway({ databases }: OpenStore, url: string): Promise<readonly Finding[]> {
+  const differences = await compareWithGateway(databases.of('gateway').pool, url);
   return differences.map((message) => ({ kind: 'gateway', message }));
 }
 
@@ -136,14 +145,11 @@ async function checkReadModels(store: OpenStore, events: number): Promise<readon
 }
 
 /** What is wrong with a read model; undefined: nothing. */
-async function problemOf(model: KnownReadModel, { database }: OpenStore, events: number): Promise<string | undefined> {
+async function problemOf(model: KnownReadModel, { databases }: OpenStore, events: number): Promise<string | undefined> {
   const progress = createProgress(`Checking ${model.name}`, events, 'events');
   try {
-    const { different, examples } = await checkReadModel(
-      model,
-      { pool: database.pool, topologies: database.topologies },
-      (passed) => progress.update(passed),
-    );
+    const ports = portsOf(model, databases);
+    const { different, examples } = await checkReadModel(model, ports, (passed) => progress.update(passed));
     if (different === 0) return undefined;
     const rows = `${examples.join(', ')}${different > examples.length ? ', …' : ''}`;
     return `${model.name}: ${different} rows are not what the log says: ${rows}`;
@@ -156,8 +162,8 @@ async function problemOf(model: KnownReadModel, { database }: OpenStore, events:
   }
 }
 
-async function checkLedger({ database }: OpenStore): Promise<readonly Finding[]> {
-  const balances = await trialBalance(database.pool);
+async function checkLedger({ databases }: OpenStore): Promise<readonly Finding[]> {
+  const balances = await trialBalance(databases.of('wallets').pool);
   return balances
     .filter(({ differenceMinor }) => differenceMinor !== 0n)
     .map(({ currency, differenceMinor }) => ({

@@ -1,6 +1,6 @@
 import { UnavailableError } from '../core/errors.ts';
 import type { RecordedEvent } from '../core/event.ts';
-import type { LogPosition } from '../core/log-position.ts';
+import { LOG_START, type LogPosition } from '../core/log-position.ts';
 import type { Projection } from '../core/projection.ts';
 import type { TableDefinition } from '../core/table.ts';
 import { eventsBetween } from '../event-store/postgres/events-between.ts';
@@ -10,7 +10,7 @@ import type { Commit } from '../event-store/store.ts';
 import type { Statement } from '../postgres/pipeline.ts';
 import type { Sql } from '../postgres/sql.ts';
 import { createInlineProjections } from '../processor/inline.ts';
-import type { Source } from './postgres/coverage.ts';
+import type { Coverage, Source } from './postgres/coverage.ts';
 
 /** A read model, and who keeps it up to date. */
 export interface ReadModel extends Source {
@@ -24,12 +24,20 @@ export interface Stretch {
   covers(event: RecordedEvent): boolean;
 }
 
+/** The log of another store. */
+export interface OtherLog {
+  readonly storeId: string;
+  readonly sql: Sql;
+}
+
 /** A read model that is being built from the log in a table of its own. */
 export interface Build {
   /** How many events were folded. */
   readonly events: number;
   /** Folds a stretch, which must go on where the one before ended, through `sql`. */
   fold(sql: Sql, stretch: Stretch, onProgress: (passed: number) => void): Promise<void>;
+  /** Folds what the read model has taken in of another store's log, all of it, into the table through `sql`. */
+  foldOther(sql: Sql, log: OtherLog, coverage: Pick<Coverage, 'ceiling' | 'covers'>): Promise<void>;
 }
 
 const BATCH_EVENTS = 2000;
@@ -71,17 +79,29 @@ export function createBuild(projection: Projection, table: TableDefinition, skip
     events += batch.length;
   };
 
+  const foldFrom = async (
+    source: Sql,
+    { from, to, covers }: Stretch,
+    onProgress: (passed: number) => void,
+  ): Promise<void> => {
+    for await (const part of eventsBetween(source, from, to, projection.events, BATCH_EVENTS)) {
+      const batch = part.events.filter((event) => covers(event) && !skipped.has(event.id));
+      if (batch.length > 0) await apply(batch);
+      onProgress(part.passed);
+    }
+  };
+
   return {
     get events() {
       return events;
     },
-    fold: async (sql, { from, to, covers }, onProgress) => {
+    fold: (sql, stretch, onProgress) => {
       writeTo = sql;
-      for await (const part of eventsBetween(sql, from, to, projection.events, BATCH_EVENTS)) {
-        const batch = part.events.filter((event) => covers(event) && !skipped.has(event.id));
-        if (batch.length > 0) await apply(batch);
-        onProgress(part.passed);
-      }
+      return foldFrom(sql, stretch, onProgress);
+    },
+    foldOther: (sql, { sql: source }, { ceiling, covers }) => {
+      writeTo = sql;
+      return foldFrom(source, { from: LOG_START, to: ceiling, covers }, () => undefined);
     },
   };
 }

@@ -11,7 +11,7 @@ import type { RebuildPorts } from './rebuild.ts';
  */
 export function checkReadModel(
   { projection, ...source }: ReadModel,
-  { pool, topologies }: RebuildPorts,
+  { pool, topologies, others = [] }: RebuildPorts,
   onProgress: (passed: number) => void,
 ): Promise<Comparison> {
   const { table } = projection;
@@ -24,6 +24,7 @@ export function checkReadModel(
     const { ceiling, covers } = await readCoverage(sql, source, topologies);
     const build = createBuild(projection, twin, new Set([...waiting, ...discarded]));
     await build.fold(sql, { from: LOG_START, to: ceiling, covers }, onProgress);
+    for (const log of others) await build.foldOther(sql, log, await readCoverage(sql, source, topologies, log.storeId));
     const comparison = await compareTables(sql, projection, twin);
     await dropTwin(sql, twin);
     return comparison;

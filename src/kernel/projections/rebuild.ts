@@ -4,7 +4,7 @@ import { ConflictError } from '../core/errors.ts';
 import { distance, LOG_START, type LogPosition } from '../core/log-position.ts';
 import type { Pool } from '../postgres/pool.ts';
 import type { Sql } from '../postgres/sql.ts';
-import { type Build, createBuild, type ReadModel } from './build.ts';
+import { type Build, createBuild, type OtherLog, type ReadModel } from './build.ts';
 import { readCoverage, readUnhandled } from './postgres/coverage.ts';
 import {
   type Comparison,
@@ -21,6 +21,8 @@ export interface RebuildPorts {
   readonly pool: Pool;
   /** Those that there are, the store's current one first. */
   readonly topologies: readonly [Topology, ...Topology[]];
+  /** Other stores from which messages come to the read model's service; none when not given. */
+  readonly others?: readonly OtherLog[];
 }
 
 export interface RebuildOptions {
@@ -73,7 +75,7 @@ export function rebuild(model: ReadModel, ports: RebuildPorts, options: RebuildO
       await pool.query(`ANALYZE ${twin.name}`);
       return await pool.transaction(async (sql) => {
         await hold(sql, model, skipped);
-        return finish(sql, build, position, model, ports.topologies, options.replace);
+        return finish(sql, build, position, model, ports, options.replace);
       });
     } finally {
       await dropTwin(pool, twin);
@@ -136,13 +138,14 @@ async function finish(
   build: Build,
   position: LogPosition,
   model: ReadModel,
-  topologies: RebuildPorts['topologies'],
+  { topologies, others = [] }: RebuildPorts,
   replace: boolean,
 ): Promise<RebuildOutcome> {
   const { projection, consumer } = model;
   const twin = twinOf(projection.table);
   const { ceiling, covers, partitions } = await readCoverage(sql, model, topologies);
   await build.fold(sql, { from: position, to: ceiling, covers }, () => undefined);
+  for (const log of others) await build.foldOther(sql, log, await readCoverage(sql, model, topologies, log.storeId));
   const comparison = await compareTables(sql, projection, twin);
   const swapped = comparison.different === 0 || replace;
   if (swapped) await swapTwin(sql, projection.table, twin);

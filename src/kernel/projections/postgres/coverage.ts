@@ -34,18 +34,20 @@ export interface Source {
 /**
  * Reads what the consumer has handled. Within a transaction that keeps the read model from being written, this is what
  * stands in its table: positions are saved together with rows.
+ * @param logOf the store in whose log; that of `sql` itself when not given
  */
 export async function readCoverage(
   sql: Sql,
   source: Source,
   topologies: readonly [Topology, ...Topology[]],
+  logOf?: string,
 ): Promise<Coverage> {
   const seat = await readSeat(sql, source.consumer);
   const topology = seat === undefined ? topologies[0] : topologyNamed(topologies, seat.topology);
   const isPresent = ({ topic }: PartitionRef): boolean =>
     topic === LOG_TOPIC || topology.topics.some(({ name }) => name === topic);
   const raw = await readPartitions(sql, source.consumer);
-  const storeId = await readStoreId(sql);
+  const storeId = logOf ?? (await readStoreId(sql));
   const all = raw.map((partition) => ({ ...partition, progress: toLog(partition.progress, storeId) }));
   const partitions = all.filter(isPresent);
   const left = all.filter((partition) => !isPresent(partition));
@@ -59,7 +61,8 @@ export async function readCoverage(
   const consumed =
     partitions.length === 0 ? LOG_START : partitions.map((partition) => partition.progress).reduce(earlier);
   const byName = new Map(partitions.map((partition) => [partitionName(partition), partition.progress]));
-  const isOwn = (type: string): boolean => source.ownTypes.has(type);
+  // What is appended here is in no other log.
+  const isOwn = (type: string): boolean => logOf === undefined && source.ownTypes.has(type);
   const covers = (event: RecordedEvent): boolean => {
     if (isOwn(event.type)) return true;
     const place = placeOf(topology, event);
