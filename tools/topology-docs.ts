@@ -2,7 +2,8 @@ import { overviewOf, type TopicEvents } from '#src/topologies/overview.ts';
 import { TOPOLOGIES } from '#src/topologies.ts';
 
 export const TOPOLOGY_INTRO =
-  'Where events stand on the bus. `CAUDAL_TOPOLOGY` chooses the table; `bin/caudal topology show` adds who consumes. ' +
+  'Where events stand on the bus. `CAUDAL_TOPOLOGY` chooses the table that a new database begins with; `bin/caudal topology ' +
+  'migrate` moves one that runs to another, and `bin/caudal topology show` adds who consumes. ' +
   'A type with two lines goes the way of the payment: by wallet, or by card. [All events](README.md).';
 
 /** A section for each topology: its event types with topic and key, then all of its topics. */

@@ -1,4 +1,4 @@
-import { DataError, RequestError, toError, UnavailableError } from '#kernel/core/errors.ts';
+import { ConflictError, DataError, RequestError, toError, UnavailableError } from '#kernel/core/errors.ts';
 import { ConfigError } from '#src/config.ts';
 
 const FOUND_SOMETHING_WRONG = 1;
@@ -36,6 +36,6 @@ export function describeFailure(cause: unknown): number {
 
 /** Errors of these kinds speak to people; the types that the language itself throws come from a mistake in the program. */
 function isDefect(error: Error): boolean {
-  const expected = [CliError, ConfigError, UnavailableError, DataError, RequestError];
+  const expected = [CliError, ConfigError, ConflictError, UnavailableError, DataError, RequestError];
   return !expected.some((kind) => error instanceof kind) && error.constructor !== Error;
 }

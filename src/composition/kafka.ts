@@ -10,7 +10,7 @@ import type { Compression } from '#kernel/bus/kafka/producer.ts';
 import { ensureTopics, type TopicSettings } from '#kernel/bus/kafka/topics.ts';
 import { createDeadLetterOutbox } from '#kernel/bus/postgres/dead-letter-outbox.ts';
 import type { Destination } from '#kernel/bus/relay.ts';
-import type { Topic, Topology } from '#kernel/bus/topology.ts';
+import { eventTopics, type Topic, type Topology } from '#kernel/bus/topology.ts';
 import type { Scheduler } from '#kernel/core/clock.ts';
 import type { Log } from '#kernel/observability/log.ts';
 import type { Sql } from '#kernel/postgres/sql.ts';
@@ -72,7 +72,11 @@ export function kafkaBus(config: Config, store: StoreSide, clock: Scheduler, log
       topics: createKafkaDeadLetters(
         connection,
         { compression, store: store.id, source: store.source, fetchBytes: config.kafkaPartitionBytes },
-        { topology, makeTopics: () => makeTopics(topology.topics) },
+        // The others are made by who writes events to them: they may have been left, and deleted.
+        {
+          topology,
+          makeTopics: () => makeTopics(topology.topics.filter(({ name }) => !eventTopics(topology).has(name))),
+        },
       ),
       outbox: createDeadLetterOutbox(
         store.sql,

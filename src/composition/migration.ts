@@ -1,34 +1,33 @@
 import { consumedPartitions } from '#kernel/bus/consumer.ts';
 import type { KafkaConnection } from '#kernel/bus/kafka/client.ts';
 import { hasPassedOnKafka, kafkaEntry } from '#kernel/bus/kafka/entry.ts';
-import { topicTags } from '#kernel/bus/kafka/topics.ts';
+import { deleteTopics, topicTags } from '#kernel/bus/kafka/topics.ts';
+import { type Comparison, saveComparison } from '#kernel/bus/postgres/comparisons.ts';
 import { hasLiveMember } from '#kernel/bus/postgres/group-store.ts';
+import { forgetLandings } from '#kernel/bus/postgres/landings.ts';
 import { type Entry, hasPassed, logEntry, type Move, moveConsumer } from '#kernel/bus/postgres/moves.ts';
 import {
+  assertLeft,
   beginTarget,
-  type ConsumerSeat,
   endTopology,
   readSeats,
   readTopologies,
+  relayPosition,
+  relayRuns,
+  type StoreTopology,
 } from '#kernel/bus/postgres/topologies.ts';
-import type { Topology } from '#kernel/bus/topology.ts';
+import { eventTopics, type Topology } from '#kernel/bus/topology.ts';
 import { pause, type Scheduler } from '#kernel/core/clock.ts';
 import { ConflictError, UnavailableError } from '#kernel/core/errors.ts';
-import type { LogPosition } from '#kernel/core/log-position.ts';
+import { distance, type LogPosition } from '#kernel/core/log-position.ts';
+import { readHead } from '#kernel/event-store/postgres/read.ts';
 import type { Pool } from '#kernel/postgres/pool.ts';
 import { topologyOf } from '#src/topologies.ts';
-
-/** How far a store is on its way from one topology to another. All of it is read from the store: a migration goes on where it was left. */
-export interface MigrationStatus {
-  readonly current: string;
-  /** The topology that also gets every event; undefined when there is no migration. */
-  readonly target: string | undefined;
-  readonly since: LogPosition;
-  readonly consumers: readonly ConsumerSeat[];
-}
+import { compareTopologies } from './comparison.ts';
+import { type ComparisonSummary, type MigrationStatus, readStatus, summaryOf } from './migration-status.ts';
 
 /** What a migration tells as it goes. */
-export type OnStep = (message: string) => void;
+type OnStep = (message: string) => void;
 
 interface Ports {
   readonly pool: Pool;
@@ -47,33 +46,36 @@ interface Ports {
 export interface Migration {
   status(): Promise<MigrationStatus>;
   /**
-   * Has events written to both, and moves the consumers that are not there yet, one after another.
-   * @throws ConflictError when that cannot be; UnavailableError when a consumer does not come to where it can be moved
+   * Has events written to both, compares what is there, and moves the consumers that are not there yet, one after another.
+   * @throws ConflictError when that cannot be, or the topics differ: nothing is moved then; UnavailableError when a consumer
+   * does not come to where it can be moved
    */
   forward(target: Topology): Promise<void>;
   /** Moves the consumers back, and ends the writing to the target. */
   back(): Promise<void>;
-  /** Ends the writing to the topology before, when all consumers have left it. */
+  /**
+   * Compares once more, and ends the writing to the topology before, when all consumers have left it.
+   * @throws ConflictError when some have not, or the topics differ
+   */
   retire(): Promise<void>;
+  /** Compares all that was not yet found to be the same. @returns undefined where there are no topics to compare */
+  compare(): Promise<ComparisonSummary | undefined>;
+  /** The differences that were found last are known: what comes later is compared. @throws ConflictError when there are none */
+  accept(): Promise<void>;
+  /** Deletes from Kafka the topics of events that no topology in force has. Those of dead letters stay. */
+  deleteTopics(): Promise<void>;
 }
 
 const LOOK_MS = 200;
-/** For a consumer to handle what was there before both topologies were written. */
+/** For a consumer, or the relay, to come to where it has to be. */
 const PASS_LIMIT_MS = 120_000;
+/** So many events of both topologies are worth comparing; where little happens, those of a few seconds. */
+const GATHER_EVENTS = 1_000;
+const GATHER_LIMIT_MS = 5_000;
+const FORGOTTEN_AT_ONCE = 10_000;
 
 export function createMigration(ports: Ports): Migration {
   const { pool, clock, kafka, onStep } = ports;
-
-  const status = async (): Promise<MigrationStatus> => {
-    const known = await readTopologies(pool);
-    const target = known.find(({ role }) => role === 'target');
-    return {
-      current: known[0]!.topology,
-      target: target?.topology,
-      since: target?.since ?? {},
-      consumers: await readSeats(pool),
-    };
-  };
 
   const move = async (consumer: string, from: Topology, to: Topology, since: LogPosition): Promise<void> => {
     const on = (topology: Topology) => consumedPartitions(topology, ports.types(consumer));
@@ -101,33 +103,134 @@ export function createMigration(ports: Ports): Migration {
       if (topology === from.name) await move(consumer, from, to, since);
   };
 
-  const underWay = async (): Promise<MigrationStatus & { readonly target: string }> => {
-    const found = await status();
-    if (found.target === undefined) throw new ConflictError(`there is no migration: the store is on ${found.current}`);
-    return { ...found, target: found.target };
+  const underWay = async (): Promise<{ readonly current: Topology; readonly target: StoreTopology }> => {
+    const known = await readTopologies(pool);
+    const current = topologyOf(known[0]!);
+    const target = known.find(({ role }) => role === 'target');
+    if (target === undefined) throw new ConflictError(`there is no migration: the store is on ${current.name}`);
+    return { current, target };
+  };
+
+  const compare = async (): Promise<Comparison | undefined> => {
+    const { current, target } = await underWay();
+    if (kafka === undefined) return undefined;
+    const begin = beginOf(target);
+    const comparison = await compareTopologies(
+      {
+        pool,
+        connection: kafka,
+        before: current,
+        after: topologyOf(target),
+        now: () => clock.now(),
+        onProgress: (events) => onStep(`${events} events compared; it goes on`),
+      },
+      begin,
+      await relayPosition(pool),
+    );
+    await saveComparison(pool, comparison);
+    return comparison;
+  };
+
+  /** Until all that is in the log now is on both, and some of what is new. */
+  const gather = async ({ compared, since }: StoreTopology): Promise<void> => {
+    const head = await readHead(pool);
+    const begun = clock.now();
+    const isEnough = async (): Promise<boolean> => {
+      const reached = await relayPosition(pool);
+      if (distance(reached, head) > 0) return false;
+      const isNew = compared === null && distance(since, reached) < GATHER_EVENTS;
+      return !isNew || clock.now() - begun > GATHER_LIMIT_MS;
+    };
+    while (!(await isEnough())) {
+      if (clock.now() - begun > PASS_LIMIT_MS)
+        throw new UnavailableError(
+          'the relay has not brought to Kafka what is in the log: see that processes run and what they log, and repeat the command',
+        );
+      await pause(clock, LOOK_MS);
+    }
+  };
+
+  /** @throws ConflictError when the two are not the same */
+  const agree = async (): Promise<void> => {
+    const { current, target } = await underWay();
+    if (kafka === undefined) return onStep('nothing to compare: the log itself is the bus, and both read it');
+    await gather(target);
+    const found = (await compare())!;
+    const both = `${current.name} and ${target.topology}`;
+    if (found.differences > 0)
+      throw new ConflictError(
+        `the topics of ${both} differ in ${found.differences} ${found.differences === 1 ? 'place' : 'places'}, ${describe(found)}: nothing was moved. See topology migrate; then repeat, or topology migrate --back`,
+      );
+    onStep(`the topics of ${both} hold the same: ${found.events} events of ${found.keys} keys compared`);
+  };
+
+  const assertDifferent = (current: StoreTopology, target: Topology): void => {
+    if (current.topology === target.name) throw new ConflictError(`the store is on ${target.name} already`);
   };
 
   return {
-    status,
+    status: () => readStatus({ pool, relayed: kafka !== undefined, types: ports.types }),
     forward: async (target) => {
-      const { current } = await status();
-      if (current === target.name) throw new ConflictError(`the store is on ${current} already`);
+      assertDifferent((await readTopologies(pool))[0]!, target);
       await ports.makeTopics(target);
       await beginTarget(pool, target.name, kafka !== undefined);
-      onStep(`every event goes to the topics of ${current} and of ${target.name}`);
-      const { since } = await status();
-      await moveAll(topologyOf({ topology: current }), target, since);
+      const { current, target: begun } = await underWay();
+      onStep(`every event goes to the topics of ${current.name} and of ${target.name}`);
+      await agree();
+      await moveAll(current, target, begun.since);
     },
     back: async () => {
       const { current, target } = await underWay();
-      await moveAll(topologyOf({ topology: target }), topologyOf({ topology: current }), {});
+      await moveAll(topologyOf(target), current, {});
       await endTopology(pool, 'target');
-      onStep(`nothing is written to the topics of ${target} any more`);
+      onStep(`nothing is written to the topics of ${target.topology} any more`);
     },
     retire: async () => {
       const { current } = await underWay();
+      await assertLeft(pool, current.name);
+      await agree();
       await endTopology(pool, 'current');
-      onStep(`nothing is written to the topics of ${current} any more`);
+      onStep(`nothing is written to the topics of ${current.name} any more`);
+    },
+    compare: async () => {
+      const found = await compare();
+      return found && summaryOf(found);
+    },
+    accept: async () => {
+      const { compared } = (await underWay()).target;
+      if (compared === null || compared.differences === 0)
+        throw new ConflictError('the last comparison found no difference');
+      await saveComparison(pool, { ...compared, accepted: true });
+    },
+    deleteTopics: async () => {
+      if (kafka === undefined) throw new ConflictError('there are no topics to delete: the log itself is the bus');
+      const begun = clock.now();
+      // The relay that was put out may be about to write: it would make the topics anew.
+      while (!(await relayRuns(pool, ports.leaseMs)) && clock.now() - begun < ports.leaseMs)
+        await pause(clock, LOOK_MS);
+      const names = unusedTopics(await readTopologies(pool));
+      const deleted = await deleteTopics(kafka, names);
+      while ((await forgetLandings(pool, names, FORGOTTEN_AT_ONCE)) > 0);
+      onStep(deleted.length === 0 ? 'there is no topic to delete' : `deleted: ${deleted.join(', ')}`);
     },
   };
+}
+
+/** What was found to be the same, or is known to differ, is not compared again. */
+function beginOf({ since, compared }: StoreTopology) {
+  if (compared === null) return { position: since, offsets: {} };
+  return compared.differences === 0 || compared.accepted ? compared.end : compared.begin;
+}
+
+function describe({ examples: [first] }: Comparison): string {
+  const { kind, topic, partition, key, before, after, events } = first!;
+  return `first key ${key} on ${topic}/${partition} (${before} messages before, ${after} there; ${kind}: ${events.join(', ')})`;
+}
+
+/** The topics of events of topologies that the store has left, but for those that one in force has, for whatever. */
+function unusedTopics(known: readonly StoreTopology[]): readonly string[] {
+  const inForce = known.filter(({ role }) => role !== 'retired').flatMap((row) => topologyOf(row).topics);
+  const used = new Set(inForce.map(({ name }) => name));
+  const left = known.filter(({ role }) => role === 'retired').flatMap((row) => [...eventTopics(topologyOf(row))]);
+  return [...new Set(left)].filter((name) => !used.has(name));
 }

@@ -46,6 +46,7 @@ const SUBCOMMANDS = [
   'topology show',
   'topology create',
   'topology migrate',
+  'topology compare',
   'bench payments',
   'bench wallet',
   'bench reads',
@@ -99,6 +100,8 @@ describe('the command line', () => {
       [['dlq', 'replay', '--topic', 'wallet.dlq', '--partition', '0'], /--offset, with --to for a range, or --all/],
       [['dlq', 'replay', '--all', '--offset', '17'], /say of which --topic/],
       [['dlq', 'replay', '--topic', 'wallet.dlq', '--all', '--service', 'wallets'], /say which/],
+      [['topology', 'migrate', 'by-flow', '--back'], /one of a topology, --back and --retire/],
+      [['topology', 'migrate', 'by-flow', '--delete-topics'], /--delete-topics is for when a topology was left/],
       [['topology', 'show', 'by-moon'], /Allowed choices are by-type, single, by-flow, by-service, granular/],
     ];
     for (const [args, message] of wrong) {

@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
 import { test } from 'node:test';
+import { createServer } from 'node:tls';
 import type { KafkaConnection } from '#kernel/bus/kafka/client.ts';
 import { createKafkaDestination } from '#kernel/bus/kafka/destination.ts';
 import { ensureTopics } from '#kernel/bus/kafka/topics.ts';
@@ -103,4 +106,22 @@ test('brokers that want a login say so, and a right one is let in', async (t) =>
   );
   await assert.rejects(send({}), /KAFKA_SASL_MECHANISM/);
   assert.equal((await send({ sasl: { mechanism: 'PLAIN', ...sasl } })).length, 1);
+});
+
+test('brokers that are named hear over TLS by which name they are meant', async (t) => {
+  const names: string[] = [];
+  const server = createServer({
+    SNICallback: (name, done) => {
+      names.push(name);
+      done(new Error('that is all'));
+    },
+  });
+  server.listen(0, 'localhost');
+  await once(server, 'listening');
+  t.after(() => server.close());
+  const { port } = server.address() as AddressInfo;
+  const destination = destinationOf({ brokers: [`localhost:${port}`], clientId: 'test', tls: {} }, 'things');
+  await assert.rejects(destination.send([]), UnavailableError);
+  await destination.close();
+  assert.deepEqual(new Set(names), new Set(['localhost']));
 });

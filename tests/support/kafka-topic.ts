@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { Consumer, MessagesStreamModes, Producer } from '@platformatic/kafka';
+import { Admin, Consumer, MessagesStreamModes, Producer } from '@platformatic/kafka';
 
 /** A message of a topic, as anybody's consumer sees it. */
 export interface SeenMessage {
@@ -70,5 +70,28 @@ export async function writeStrange(brokers: readonly string[], message: StrangeM
     return Number(offsets![0]!.offset);
   } finally {
     await producer.close();
+  }
+}
+
+/** Has the broker forget what stands on a partition before an offset. */
+export async function forgetBefore(
+  brokers: readonly string[],
+  { topic, partition, offset }: { readonly topic: string; readonly partition: number; readonly offset: number },
+): Promise<void> {
+  const admin = new Admin({ clientId: 'stranger', bootstrapBrokers: [...brokers] });
+  try {
+    await admin.deleteRecords({ topics: [{ name: topic, partitions: [{ partition, offset: BigInt(offset) }] }] });
+  } finally {
+    await admin.close();
+  }
+}
+
+/** The names of all topics. */
+export async function topicsOf(brokers: readonly string[]): Promise<readonly string[]> {
+  const admin = new Admin({ clientId: 'reader', bootstrapBrokers: [...brokers] });
+  try {
+    return await admin.listTopics();
+  } finally {
+    await admin.close();
   }
 }

@@ -49,7 +49,10 @@ async function startShared(): Promise<Kafka> {
 }
 
 /** Starts a cluster of this test's own, and stops and removes it after the test. Default: one broker without passwords. */
-export async function openKafka(t: TestContext, options: Pick<KafkaOptions, 'brokers' | 'sasl'> = {}): Promise<Kafka> {
+export async function openKafka(
+  t: TestContext,
+  options: Pick<KafkaOptions, 'brokers' | 'sasl' | 'tls'> = {},
+): Promise<Kafka> {
   const own = await temporaryDataFolder();
   onEnd(t, () => rm(own, { recursive: true }));
   const kafka = await startIn(own, options);

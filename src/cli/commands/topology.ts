@@ -3,15 +3,17 @@ import { ensureTopics } from '#kernel/bus/kafka/topics.ts';
 import { systemClock } from '#kernel/core/clock.ts';
 import { createLog } from '#kernel/observability/log.ts';
 import { connectionOf, topicSettingsOf } from '#src/composition/kafka.ts';
-import { createMigration } from '#src/composition/migration.ts';
+import { createMigration, type Migration } from '#src/composition/migration.ts';
+import type { ComparisonSummary } from '#src/composition/migration-status.ts';
 import { readConfig, type ServiceName } from '#src/config.ts';
 import { overviewOf, type TopicEvents, type TopicOverview } from '#src/topologies/overview.ts';
 import { TOPOLOGIES, topologyOf } from '#src/topologies.ts';
-import { wrongUse } from '../failure.ts';
+import { foundSomethingWrong, wrongUse } from '../failure.ts';
 import { withExample, withJson } from '../options.ts';
 import { printFields, printJson, printTable } from '../output.ts';
 import { definedServices } from '../services.ts';
 import { withStore } from '../store.ts';
+import { printComparison, printStatus } from '../topology-status.ts';
 
 export function createCommand(): Command {
   const names = TOPOLOGIES.map(({ name }) => name);
@@ -29,10 +31,23 @@ export function createCommand(): Command {
     .description('moves a running platform to another topology, step by step; says how far it is when nothing is named')
     .addArgument(new Argument('[name]', 'write to both, and move the consumers; again: go on').choices(names))
     .option('--back', 'move the consumers back, and write to the topology before alone')
-    .option('--retire', 'stop writing to the topology before: its topics can be deleted then')
+    .option('--retire', 'compare once more, and stop writing to the topology before')
+    .option(
+      '--delete-topics',
+      'delete from Kafka the topics of events that no topology in force has; also with --retire',
+    )
     .action(migrateTopology);
   withExample(withJson(migrate), 'topology migrate by-flow', 'topology migrate --back', 'topology migrate --retire');
-  return new Command('topology').addCommand(show).addCommand(create).addCommand(migrate);
+  const compare = new Command('compare')
+    .description(
+      'while both topologies are written: compares what Kafka has on the topics of the two; 1 when they differ',
+    )
+    .option('--accept', 'the differences found last are known: compare what comes after them from now on')
+    .action(compareTopologies);
+  withExample(withJson(compare), 'topology compare', 'topology compare --json', 'topology compare --accept');
+  const topology = new Command('topology');
+  for (const command of [show, create, migrate, compare]) topology.addCommand(command);
+  return topology;
 }
 
 async function showTopology(name: string | undefined, options: { json?: boolean }): Promise<void> {
@@ -72,13 +87,43 @@ async function createTopics(name: string): Promise<void> {
 interface MigrateOptions {
   readonly back?: boolean;
   readonly retire?: boolean;
+  readonly deleteTopics?: boolean;
   readonly json?: boolean;
 }
 
-async function migrateTopology(name: string | undefined, { back, retire, json }: MigrateOptions): Promise<void> {
+async function migrateTopology(name: string | undefined, options: MigrateOptions): Promise<void> {
+  const { back, retire, deleteTopics, json } = options;
   if ([name, back, retire].filter((given) => given !== undefined).length > 1)
     throw wrongUse('one of a topology, --back and --retire');
-  const status = await withStore(async ({ config, databases, log }) => {
+  if (name !== undefined && deleteTopics)
+    throw wrongUse('--delete-topics is for when a topology was left: alone, or with --retire or --back');
+  const status = await withMigration(async (migration) => {
+    if (name !== undefined) await migration.forward(topologyOf({ topology: name }));
+    if (back) await migration.back();
+    if (retire) await migration.retire();
+    if (deleteTopics) await migration.deleteTopics();
+    return migration.status();
+  });
+  if (json) printJson(status);
+  else printStatus(status);
+}
+
+async function compareTopologies({ accept, json }: { accept?: boolean; json?: boolean }): Promise<void> {
+  const found = await withMigration((migration) => (accept ? acceptDifferences(migration) : migration.compare()));
+  if (json) printJson(found ?? null);
+  else if (found === undefined)
+    console.log('There is nothing to compare: the log itself is the bus, and both topologies read it.');
+  else printComparison(found);
+  if (found !== undefined && found.differences > 0 && !found.accepted) foundSomethingWrong();
+}
+
+async function acceptDifferences(migration: Migration): Promise<ComparisonSummary | undefined> {
+  await migration.accept();
+  return (await migration.status()).compared;
+}
+
+function withMigration<T>(work: (migration: Migration) => Promise<T>): Promise<T> {
+  return withStore(async ({ config, databases, log }) => {
     const [database, another] = databases.all;
     if (another !== undefined)
       throw wrongUse(
@@ -97,32 +142,8 @@ async function migrateTopology(name: string | undefined, { back, retire, json }:
       },
       onStep: (message) => console.error(message),
     });
-    if (name !== undefined) await migration.forward(topologyOf({ topology: name }));
-    if (back) await migration.back();
-    if (retire) await migration.retire();
-    return migration.status();
+    return work(migration);
   });
-  if (json) return printJson(status);
-  const { current, target, consumers } = status;
-  const there = consumers.filter(({ topology }) => topology === target).length;
-  printFields({
-    topology: current,
-    'on its way to': target,
-    'consumers there': target && `${there} of ${consumers.length}`,
-  });
-  console.log();
-  printTable(
-    consumers,
-    [
-      { title: 'CONSUMER', value: (seat) => seat.consumer, style: () => 'bold' },
-      { title: 'TOPOLOGY', value: (seat) => seat.topology },
-      { title: 'SINCE', value: (seat) => new Date(seat.moved_at).toISOString() },
-    ],
-    'no service has run yet',
-  );
-  if (target === undefined) return;
-  if (there < consumers.length) console.log(`\nGo on: topology migrate ${target}. Undo: topology migrate --back.`);
-  else console.log('\nUndo: topology migrate --back. When you are sure: topology migrate --retire.');
 }
 
 interface Line {

@@ -72,6 +72,17 @@ export function topicsOf(topology: Topology, types: readonly string[]): readonly
   return topology.topics.filter((topic) => names.has(topic.name));
 }
 
+/** The topics on which each event is once, at its place. */
+export function placeTopics(topology: Topology): ReadonlySet<string> {
+  return new Set([...topology.routes.values()].flat().map(({ topic }) => topic));
+}
+
+/** All topics that events are written to, copies too: not those of dead letters. */
+export function eventTopics(topology: Topology): ReadonlySet<string> {
+  const routes = [...topology.routes.values()].flat();
+  return new Set(routes.flatMap(({ topic, copies = [] }) => [topic, ...copies]));
+}
+
 /** The topic of dead letters. @param named the one that the service names */
 export function deadLetterTopic(topology: Topology, named: string): string {
   return topology.deadLetters ?? named;

@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import type { ConnectionOptions } from 'node:tls';
 import { AuthenticationError, type BaseOptions, MultipleErrors, NetworkError } from '@platformatic/kafka';
 import { toError, UnavailableError } from '../../core/errors.ts';
@@ -29,25 +30,53 @@ export function clientOptions({ brokers, clientId, sasl, tls }: KafkaConnection)
     timeout: REQUEST_TIMEOUT_MS,
     retries: 0,
     ...(sasl !== undefined && { sasl }),
-    ...(tls !== undefined && { tls }),
+    // Whoever serves several clusters behind one address has to be told by name which is meant; an address is no name.
+    ...(tls !== undefined && { tls, tlsServerName: brokers.every((broker) => isIP(hostOf(broker)) === 0) }),
   };
 }
 
+function hostOf(broker: string): string {
+  return broker.slice(0, broker.lastIndexOf(':')).replace(/^\[(.*)\]$/, '$1');
+}
+
+const NOT_TRUSTED = /CERT|SELF_SIGNED|UNABLE_TO_/;
+const WANTS_TLS = /requires TLS/;
+const NO_TLS = /TLS handshake failed/;
+
 /** An error of the client as one of ours, whose message says what to look at. All of them may pass by waiting. */
-export function unavailable(cause: unknown, { brokers }: KafkaConnection): UnavailableError {
-  const error = toError(cause);
-  const deepest = causesOf(error);
-  if (deepest.some((one) => one instanceof AuthenticationError))
-    return new UnavailableError(
-      `Kafka at ${brokers.join(',')} refuses the credentials; see KAFKA_SASL_MECHANISM, KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD`,
-      { cause },
+export function unavailable(cause: unknown, connection: KafkaConnection): UnavailableError {
+  const at = connection.brokers.join(',');
+  const causes = causesOf(toError(cause));
+  const why = summary(causes);
+  const has = (test: (error: Error) => boolean): boolean => causes.some(test);
+  const told = (message: string): UnavailableError => new UnavailableError(message, { cause });
+  if (has(isRefusal))
+    return told(
+      `Kafka at ${at} refuses the credentials; see KAFKA_SASL_MECHANISM, KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD`,
     );
-  if (deepest.some((one) => one instanceof NetworkError))
-    return new UnavailableError(
-      `Kafka is out of reach at ${brokers.join(',')} (${summary(deepest)}); see KAFKA_BROKERS, and KAFKA_TLS and KAFKA_SASL_MECHANISM if the brokers want them`,
-      { cause },
+  if (has((error) => NOT_TRUSTED.test((error as NodeJS.ErrnoException).code ?? '')))
+    return told(
+      `Kafka at ${at} shows a certificate that is not trusted (${why}); see KAFKA_TLS: it can be the file of the authority that has signed it`,
     );
-  return new UnavailableError(`Kafka: ${summary(deepest)}`, { cause });
+  if (has(({ message }) => WANTS_TLS.test(message))) return told(`Kafka at ${at} wants TLS; see KAFKA_TLS`);
+  if (has(({ message }) => NO_TLS.test(message)))
+    return told(`Kafka at ${at} ends the connection when TLS begins; see KAFKA_TLS: off, if the brokers speak none`);
+  if (has((error) => error instanceof NetworkError))
+    return told(`Kafka is out of reach at ${at} (${why}); see KAFKA_BROKERS${hints(connection)}`);
+  return told(`Kafka: ${why}`);
+}
+
+/** Who closes the connection during the login has not said what is wrong: it may not have understood a word. */
+function isRefusal(error: Error): boolean {
+  return error instanceof AuthenticationError && !causesOf(error).some((one) => one instanceof NetworkError);
+}
+
+/** What brokers may want that is not set: those that want it may close a connection without a word. */
+function hints({ tls, sasl }: KafkaConnection): string {
+  const unset = [...(tls === undefined ? ['KAFKA_TLS'] : []), ...(sasl === undefined ? ['KAFKA_SASL_MECHANISM'] : [])];
+  return unset.length === 0
+    ? ''
+    : `, and ${unset.join(' and ')} if the brokers want ${unset.length === 1 ? 'it' : 'them'}`;
 }
 
 function summary(errors: readonly Error[]): string {

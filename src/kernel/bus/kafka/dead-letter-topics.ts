@@ -1,13 +1,12 @@
-import { Consumer, FetchIsolationLevels } from '@platformatic/kafka';
 import { DataError } from '../../core/errors.ts';
 import type { DeadLetterMessage, DeadLetterPlace, DeadLetterTopics, FoundLetter } from '../dead-letters.ts';
 import { deadLetterPlace, type Topology } from '../topology.ts';
-import { clientOptions, type KafkaConnection, unavailable } from './client.ts';
+import type { KafkaConnection } from './client.ts';
 import type { IncomingMessage, OutgoingMessage } from './cloud-event.ts';
 import { fromDeadLetterMessage, type LetterSource, toDeadLetterMessage } from './dead-letter-message.ts';
 import { MAX_PARTITION_BYTES, sizeOf } from './destination.ts';
 import { type Compression, createOrderedProducer } from './producer.ts';
-import { messagesFrom } from './records.ts';
+import { boundsOf, fetchFrom, withReader } from './reader.ts';
 
 export interface DeadLetterTopicSettings extends LetterSource {
   readonly compression: Compression;
@@ -20,10 +19,6 @@ interface Ports {
   /** Creates the topics that are missing. */
   makeTopics(): Promise<void>;
 }
-
-const EARLIEST = -2n;
-const LATEST = -1n;
-const WAIT_MS = 1000;
 
 /** The topics of dead letters on Kafka. */
 export function createKafkaDeadLetters(
@@ -51,17 +46,9 @@ export function createKafkaDeadLetters(
       }
     },
     bounds: (topic) =>
-      withReader(connection, async (reader) => {
-        const [starts, ends] = await Promise.all([
-          reader.listOffsets({ topics: [topic], timestamp: EARLIEST }),
-          reader.listOffsets({ topics: [topic], timestamp: LATEST }),
-        ]);
-        return starts.get(topic)!.map((start, partition) => ({
-          partition,
-          start: Number(start),
-          end: Number(ends.get(topic)![partition]),
-        }));
-      }),
+      withReader(connection, async (reader) =>
+        [...(await boundsOf(reader, [topic])).values()].map((bounds, partition) => ({ partition, ...bounds })),
+      ),
     read: (from) =>
       withReader(connection, async (reader) => {
         const { messages, nextOffset } = await fetchFrom(reader, from, settings.fetchBytes);
@@ -100,49 +87,6 @@ function placesOf(
     next.set(name, offset + 1);
     return { topic, partition, offset };
   });
-}
-
-/** @throws UnavailableError when the brokers are out of reach or refuse */
-async function withReader<T>(connection: KafkaConnection, work: (reader: Consumer) => Promise<T>): Promise<T> {
-  // The group is never joined: operators read what they ask for, and nobody's position moves.
-  const reader = new Consumer({ ...clientOptions(connection), groupId: 'caudal-dead-letters' });
-  reader.on('error', () => undefined);
-  try {
-    return await work(reader);
-  } catch (cause) {
-    throw unavailable(cause, connection);
-  } finally {
-    await reader.close(true).catch(() => undefined);
-  }
-}
-
-async function fetchFrom(reader: Consumer, from: DeadLetterPlace, maxBytes: number) {
-  reader.topics.track(from.topic);
-  const metadata = await reader.metadata({ topics: [from.topic] });
-  const { id: topicId, partitions } = metadata.topics.get(from.topic)!;
-  const { leader, leaderEpoch } = partitions[from.partition]!;
-  const { responses } = await reader.fetch({
-    node: leader,
-    topics: [
-      {
-        topicId,
-        partitions: [
-          {
-            partition: from.partition,
-            currentLeaderEpoch: leaderEpoch,
-            fetchOffset: BigInt(from.offset),
-            lastFetchedEpoch: -1,
-            partitionMaxBytes: maxBytes,
-          },
-        ],
-      },
-    ],
-    maxWaitTime: WAIT_MS,
-    minBytes: 1,
-    maxBytes,
-    isolationLevel: FetchIsolationLevels.READ_COMMITTED,
-  });
-  return messagesFrom(from, responses[0]?.partitions[0]?.records ?? []);
 }
 
 function found(message: IncomingMessage): FoundLetter {

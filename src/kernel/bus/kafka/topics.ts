@@ -91,6 +91,21 @@ async function check(admin: Admin, topics: readonly Topic[]): Promise<void> {
   }
 }
 
+/** Deletes those of the topics that there are, with all that is on them. @returns which @throws UnavailableError */
+export async function deleteTopics(connection: KafkaConnection, topics: readonly string[]): Promise<readonly string[]> {
+  const admin = new Admin(clientOptions(connection));
+  try {
+    const existing = new Set(await admin.listTopics());
+    const found = topics.filter((name) => existing.has(name));
+    if (found.length > 0) await admin.deleteTopics({ topics: found });
+    return found;
+  } catch (cause) {
+    throw unavailable(cause, connection);
+  } finally {
+    await admin.close().catch(() => undefined);
+  }
+}
+
 /**
  * Which making of each topic is there now, see `standing.ts`.
  * @throws UnavailableError when the brokers are out of reach, or do not know a topic

@@ -1,3 +1,4 @@
+import { encodeArray } from '../../postgres/arrays.ts';
 import type { Sql } from '../../postgres/sql.ts';
 
 /** Where an event is in Kafka. */
@@ -51,6 +52,15 @@ export async function pruneLandings(sql: Sql, keptMs: number, limit: number): Pr
     `DELETE FROM event_landings WHERE ctid = ANY(ARRAY(SELECT ctid FROM event_landings
       WHERE landed_at < now() - $1 * interval '1 millisecond' LIMIT $2)) RETURNING 1`,
     [keptMs, limit],
+  );
+  return rows.length;
+}
+
+/** Forgets what landed on topics that are not there any more, up to `limit` landings. @returns how many */
+export async function forgetLandings(sql: Sql, topics: readonly string[], limit: number): Promise<number> {
+  const rows = await sql.query(
+    'DELETE FROM event_landings WHERE ctid = ANY(ARRAY(SELECT ctid FROM event_landings WHERE topic = ANY($1) LIMIT $2)) RETURNING 1',
+    [encodeArray('text', topics), limit],
   );
   return rows.length;
 }

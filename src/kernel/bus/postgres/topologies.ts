@@ -3,7 +3,11 @@ import { LOG_START, type LogPosition } from '../../core/log-position.ts';
 import { readHead } from '../../event-store/postgres/read.ts';
 import type { Pool } from '../../postgres/pool.ts';
 import type { Sql } from '../../postgres/sql.ts';
+import type { Comparison } from './comparisons.ts';
+import { hasLiveMember } from './group-store.ts';
 import { holdPositions, putOutMembers, readPartitions } from './positions.ts';
+
+const RELAY = 'relay';
 
 /** A topology that a store is on, was on, or is to come to. */
 export interface StoreTopology {
@@ -14,12 +18,14 @@ export interface StoreTopology {
   readonly since: LogPosition;
   /** Milliseconds since 1970. */
   readonly since_at: number;
+  /** What was found when it was the target; null: nothing was compared. */
+  readonly compared: Comparison | null;
 }
 
 /** Every topology that the store has ever been on, the present ones first. */
 export function readTopologies(sql: Sql): Promise<readonly StoreTopology[]> {
   return sql.query<StoreTopology>(
-    `SELECT topology, role, since, since_at FROM bus_topologies
+    `SELECT topology, role, since, since_at, compared FROM bus_topologies
       ORDER BY array_position(ARRAY['current', 'target', 'retired'], role), since_at DESC`,
   );
 }
@@ -67,7 +73,8 @@ export function beginTarget(pool: Pool, topology: string, relayed: boolean): Pro
     const since = relayed ? await putOutRelay(sql) : await readHead(sql);
     await sql.query(
       `INSERT INTO bus_topologies (topology, role, since) VALUES ($1, 'target', $2)
-        ON CONFLICT (topology) DO UPDATE SET role = 'target', since = excluded.since, since_at = now()`,
+        ON CONFLICT (topology) DO UPDATE SET role = 'target', since = excluded.since, since_at = now(),
+          compared = NULL`,
       [topology, JSON.stringify(since)],
     );
   });
@@ -84,19 +91,34 @@ export function endTopology(pool: Pool, role: 'current' | 'target'): Promise<voi
     const known = await readTopologies(sql);
     const ending = known.find((row) => row.role === role)!;
     if (!known.some((row) => row.role === 'target')) throw new ConflictError('the store is on one topology only');
-    const still = (await readSeats(sql)).filter(({ topology }) => topology === ending.topology);
-    if (still.length > 0)
-      throw new ConflictError(`still on ${ending.topology}: ${still.map(({ consumer }) => consumer).join(', ')}`);
+    await assertLeft(sql, ending.topology);
     await putOutRelay(sql);
     await sql.query(`UPDATE bus_topologies SET role = 'retired' WHERE role = $1`, [role]);
     await sql.query(`UPDATE bus_topologies SET role = 'current' WHERE role = 'target'`);
   });
 }
 
-/** @returns how far the relay has come; another one that joins asks anew which topologies there are */
+/** @throws ConflictError when consumers are still on the topology */
+export async function assertLeft(sql: Sql, topology: string): Promise<void> {
+  const still = (await readSeats(sql)).filter((seat) => seat.topology === topology);
+  if (still.length > 0)
+    throw new ConflictError(`still on ${topology}: ${still.map(({ consumer }) => consumer).join(', ')}`);
+}
+
+/** Another one that joins asks anew which topologies there are. @returns how far the relay has come */
 async function putOutRelay(sql: Sql): Promise<LogPosition> {
-  await holdPositions(sql, 'relay');
-  const partitions = await readPartitions(sql, 'relay');
-  await putOutMembers(sql, 'relay', partitions);
-  return partitions[0]?.progress ?? LOG_START;
+  await holdPositions(sql, RELAY);
+  await putOutMembers(sql, RELAY, await readPartitions(sql, RELAY));
+  return relayPosition(sql);
+}
+
+/** How far the relay has come: all before that is in Kafka, and was noted. */
+export async function relayPosition(sql: Sql): Promise<LogPosition> {
+  const [partition] = await readPartitions(sql, RELAY);
+  return partition?.progress ?? LOG_START;
+}
+
+/** Whether a process that lives has the relay, or stands by. */
+export function relayRuns(sql: Sql, leaseMs: number): Promise<boolean> {
+  return hasLiveMember(sql, RELAY, leaseMs);
 }

@@ -94,7 +94,9 @@ async function format(
   await mkdir(brokerFolder(draft, broker.id));
   const logDir = logDirOf(draft, broker.id);
   // How clients log in does not concern the storage, and a password is written where it is needed only.
-  await writeFile(properties, serverProperties({ broker, brokers, logDir, sasl: undefined }), { mode: 0o600 });
+  await writeFile(properties, serverProperties({ broker, brokers, logDir, sasl: undefined, tls: undefined }), {
+    mode: 0o600,
+  });
   const tool = ['kafka.tools.StorageTool', 'format', '--cluster-id', clusterId, '--config', properties];
   const options = ['-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-cp', classpath];
   await promisify(execFile)(java, [...options, ...tool]).catch(

@@ -16,7 +16,7 @@ import {
 import { brokerFolder, type Cluster, createCluster, logDirOf, readCluster, writeCluster } from './cluster-file.ts';
 import { ensureKafka, type Installation, type KafkaLog } from './install.ts';
 import { choosePorts } from './ports.ts';
-import { type BrokerPlace, HOST, type Sasl, serverProperties } from './properties.ts';
+import { type BrokerPlace, HOST, type Sasl, type ServerTls, serverProperties } from './properties.ts';
 
 const DEFAULT_HEAP = '512m';
 const PORT_ATTEMPTS = 3;
@@ -40,6 +40,8 @@ export interface KafkaOptions {
   readonly javaOptions?: readonly string[];
   /** Makes clients log in with this. Default: nobody has to. */
   readonly sasl?: Sasl;
+  /** Has clients come over TLS. Default: without. */
+  readonly tls?: ServerTls;
 }
 
 /** What is known of a broker; `pid` undefined: it does not run. */
@@ -141,13 +143,13 @@ function assertPort(cluster: Cluster, port: number | undefined): Cluster {
 }
 
 function launchIn(
-  { dataDir, heap = DEFAULT_HEAP, javaOptions = [], sasl, lifetime }: KafkaOptions,
+  { dataDir, heap = DEFAULT_HEAP, javaOptions = [], sasl, tls, lifetime }: KafkaOptions,
   installation: Installation,
   { brokers }: Cluster,
   broker: BrokerPlace,
 ): Promise<Launched> {
   const { id, port } = broker;
-  const properties = serverProperties({ broker, brokers, logDir: logDirOf(dataDir, id), sasl });
+  const properties = serverProperties({ broker, brokers, logDir: logDirOf(dataDir, id), sasl, tls });
   const folder = brokerFolder(dataDir, id);
   const options = [`-Xmx${heap}`, ...javaOptions];
   return launchBroker({ id, port, folder, properties, installation, javaOptions: options, lifetime });

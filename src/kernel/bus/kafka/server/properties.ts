@@ -1,4 +1,5 @@
 export const HOST = '127.0.0.1';
+const SCRAM = ['SCRAM-SHA-256', 'SCRAM-SHA-512'];
 const RETENTION_HOURS = 7 * 24;
 /** Kafka's default of 50 makes the first consumer of a new cluster wait for as many files, on each broker. */
 const OFFSETS_PARTITIONS = 12;
@@ -22,6 +23,15 @@ export interface Sasl {
   readonly password: string;
 }
 
+/** What brokers show to clients over TLS. */
+export interface ServerTls {
+  /** A file in PKCS#12 with the key and the certificate of the broker, and what it is locked with. */
+  readonly keyStore: string;
+  readonly password: string;
+  /** A PEM file with the certificates that the brokers trust when they speak to each other. */
+  readonly trusted: string;
+}
+
 /** What the settings of one broker depend on. */
 export interface BrokerSettings {
   readonly broker: BrokerPlace;
@@ -30,13 +40,14 @@ export interface BrokerSettings {
   /** Where it keeps its data. */
   readonly logDir: string;
   readonly sasl: Sasl | undefined;
+  readonly tls: ServerTls | undefined;
 }
 
 /**
  * The text of a broker's server.properties: broker and controller in one process, reached from this machine only. What three
  * brokers keep survives the loss of one of them.
  */
-export function serverProperties({ broker, brokers, logDir, sasl }: BrokerSettings): string {
+export function serverProperties({ broker, brokers, logDir, sasl, tls }: BrokerSettings): string {
   const listeners = `CLIENT://${HOST}:${broker.port},CONTROLLER://${HOST}:${broker.controllerPort}`;
   const copies = String(brokers.length);
   const minCopies = String(Math.ceil(brokers.length / 2));
@@ -48,8 +59,9 @@ export function serverProperties({ broker, brokers, logDir, sasl }: BrokerSettin
     'advertised.listeners': `CLIENT://${HOST}:${broker.port}`,
     'controller.listener.names': 'CONTROLLER',
     'inter.broker.listener.name': 'CLIENT',
-    'listener.security.protocol.map': `CLIENT:${sasl === undefined ? 'PLAINTEXT' : 'SASL_PLAINTEXT'},CONTROLLER:PLAINTEXT`,
+    'listener.security.protocol.map': `CLIENT:${protocolOf(sasl, tls)},CONTROLLER:PLAINTEXT`,
     ...(sasl !== undefined && saslSettings(sasl)),
+    ...(tls !== undefined && tlsSettings(tls)),
     'log.dirs': logDir,
 
     'auto.create.topics.enable': 'false',
@@ -74,15 +86,37 @@ export function serverProperties({ broker, brokers, logDir, sasl }: BrokerSettin
     .join('');
 }
 
+function protocolOf(sasl: Sasl | undefined, tls: ServerTls | undefined): string {
+  if (tls === undefined) return sasl === undefined ? 'PLAINTEXT' : 'SASL_PLAINTEXT';
+  return sasl === undefined ? 'SSL' : 'SASL_SSL';
+}
+
+function tlsSettings({ keyStore, password, trusted }: ServerTls): Record<string, string> {
+  return {
+    'ssl.keystore.type': 'PKCS12',
+    'ssl.keystore.location': keyStore,
+    'ssl.keystore.password': password,
+    'ssl.truststore.type': 'PEM',
+    'ssl.truststore.location': trusted,
+  };
+}
+
 function saslSettings({ username, password }: Sasl): Record<string, string> {
   if (![username, password].every((text) => /^[\w.-]+$/.test(text))) {
     throw new Error('A user of the test broker and its password have letters, digits, ".", "_" and "-" only');
   }
   const login = 'org.apache.kafka.common.security.plain.PlainLoginModule required';
   return {
-    'sasl.enabled.mechanisms': 'PLAIN',
+    'sasl.enabled.mechanisms': ['PLAIN', ...SCRAM].join(','),
     'sasl.mechanism.inter.broker.protocol': 'PLAIN',
     'listener.name.client.plain.sasl.jaas.config': `${login} username="${username}" password="${password}" user_${username}="${password}";`,
+    // Who may log in so is told to the brokers while they run.
+    ...Object.fromEntries(
+      SCRAM.map((mechanism) => [
+        `listener.name.client.${mechanism.toLowerCase()}.sasl.jaas.config`,
+        'org.apache.kafka.common.security.scram.ScramLoginModule required;',
+      ]),
+    ),
   };
 }
 

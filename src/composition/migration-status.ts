@@ -1,0 +1,67 @@
+import { consumedPartitions } from '#kernel/bus/consumer.ts';
+import { waitingOnKafka } from '#kernel/bus/kafka/waiting.ts';
+import type { Comparison } from '#kernel/bus/postgres/comparisons.ts';
+import { standingAmong } from '#kernel/bus/postgres/positions.ts';
+import { type ConsumerSeat, readSeats, readTopologies, relayPosition } from '#kernel/bus/postgres/topologies.ts';
+import { distance, earlier, LOG_START } from '#kernel/core/log-position.ts';
+import { readHead } from '#kernel/event-store/postgres/read.ts';
+import type { Pool } from '#kernel/postgres/pool.ts';
+import { topologyOf } from '#src/topologies.ts';
+
+/** How far a store is on its way from one topology to another. All of it is read from the store: a migration goes on where it was left. */
+export interface MigrationStatus {
+  readonly current: string;
+  /** The topology that also gets every event; undefined when there is no migration. */
+  readonly target: string | undefined;
+  /** Since when it does, milliseconds since 1970. */
+  readonly since_at: number | undefined;
+  /** Events in the log that are not in Kafka yet; undefined where the log is the bus. */
+  readonly relay_waiting: number | undefined;
+  readonly consumers: readonly ConsumerProgress[];
+  /** Of the target, else of the way to the current one; undefined when nothing was compared. */
+  readonly compared: ComparisonSummary | undefined;
+}
+
+export interface ConsumerProgress extends ConsumerSeat {
+  /** Messages of its topics that it has not handled; where the log is the bus, events of the log that it has not passed. */
+  readonly waiting: number;
+}
+
+/** What an operator wants to know of a comparison. */
+export type ComparisonSummary = Omit<Comparison, 'begin' | 'end'>;
+
+interface Ports {
+  readonly pool: Pool;
+  /** Whether events travel through Kafka. */
+  readonly relayed: boolean;
+  /** The event types that a consumer reacts to. */
+  types(consumer: string): readonly string[];
+}
+
+export async function readStatus({ pool, relayed, types }: Ports): Promise<MigrationStatus> {
+  const known = await readTopologies(pool);
+  const target = known.find(({ role }) => role === 'target');
+  const compared = (target ?? known[0]!).compared;
+  const head = await readHead(pool);
+  const waiting = async ({ consumer, topology }: ConsumerSeat): Promise<number> => {
+    const partitions = consumedPartitions(topologyOf({ topology }), types(consumer));
+    if (relayed) return waitingOnKafka(pool, consumer, partitions);
+    const standing = await standingAmong(pool, consumer, partitions);
+    const [first, ...others] = standing.map(({ progress }) => progress);
+    return distance(others.reduce(earlier, first ?? LOG_START), head);
+  };
+  const consumers: ConsumerProgress[] = [];
+  for (const seat of await readSeats(pool)) consumers.push({ ...seat, waiting: await waiting(seat) });
+  return {
+    current: known[0]!.topology,
+    target: target?.topology,
+    since_at: target?.since_at,
+    relay_waiting: relayed ? distance(await relayPosition(pool), head) : undefined,
+    consumers,
+    compared: compared === null ? undefined : summaryOf(compared),
+  };
+}
+
+export function summaryOf({ begin: _begin, end: _end, ...summary }: Comparison): ComparisonSummary {
+  return summary;
+}
