@@ -47,6 +47,7 @@ export async function createApart({ dataDir, serverPorts, guardian }: WorldPorts
     missing: new Map(disk.missing === undefined ? [] : [['disk', disk.missing]]),
     places: SERVERS,
     first: 1,
+    mayTimeOut: true,
     servesApi: () => true,
     settingsOf: (place) => ({
       CAUDAL_DATA: join(dataDir, 'server'),

@@ -14,13 +14,16 @@ const BROKERS = 3;
 const BROKER_MEMORY = { heap: '256m', javaOptions: ['-XX:TieredStopAtLevel=1', '-XX:+UseSerialGC'] };
 const QUIET = { info: () => undefined, warn: console.warn };
 
+/** A step of a payment is asked for three times; whatever is broken here is mended, and taken over, long before the last. */
+const STEP_DEADLINE_MS = 20_000;
+
 /** What each process runs: two of each, so that there is another one whatever happens to one. */
 const CELL: readonly (readonly Role[])[] = [['payments'], ['wallets'], ['gateway'], ['fraud', 'metrics'], ['api']];
 const COPIES = 2;
 
 /** After so long a process that says nothing is taken for dead: by Kafka, as soon as its brokers allow, and by PostgreSQL. */
 const SESSION_TIMEOUT_MS = 6000;
-const LEASE_MS = 3000;
+const LEASE_MS = 5000;
 /** Surely longer than either. */
 export const PAST_SESSION_MS = SESSION_TIMEOUT_MS + 1000;
 
@@ -61,13 +64,16 @@ export async function createOnKafka({ dataDir, serverPorts, guardian }: WorldPor
     first: places,
     missing: new Map(),
     rolesOf,
+    mayTimeOut: false,
     servesApi: (place) => rolesOf(place).includes('api'),
     settingsOf: (place) => ({
       CAUDAL_DATA: join(dataDir, 'server'),
       CAUDAL_SERVICES: rolesOf(place).join(','),
       DATABASE_URL: postgres.url,
-      DATABASE_POOL_SIZE: '4',
+      DATABASE_POOL_SIZE: '6',
       BUS_LEASE_MS: String(LEASE_MS),
+      FRAUD_DEADLINE_MS: String(STEP_DEADLINE_MS),
+      DEBIT_DEADLINE_MS: String(STEP_DEADLINE_MS),
       GATEWAY_URL: simulator.url,
       GATEWAY_WEBHOOK_SECRET: WEBHOOK_SECRET,
       KAFKA_BROKERS: kafka.bootstrap.join(','),

@@ -12,6 +12,8 @@ export interface World {
   readonly places: number;
   /** With how many of them a campaign begins. */
   readonly first: number;
+  /** Whether a step of a payment may take so long that the payment is given up. Where not, a message that was lost shows. */
+  readonly mayTimeOut: boolean;
   /** Whether clients may ask the server on this place. */
   servesApi(place: number): boolean;
   /** Settings of the server on this place. */
