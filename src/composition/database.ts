@@ -5,6 +5,7 @@ import { type DatabaseClock, openDatabaseClock } from '#kernel/postgres/clock.ts
 import { startEmbeddedPostgres } from '#kernel/postgres/embedded.ts';
 import { type MigrationSource, migrate } from '#kernel/postgres/migrator.ts';
 import { createPool, type Pool } from '#kernel/postgres/pool.ts';
+import { READS, sessionName } from '#kernel/postgres/sessions.ts';
 import type { Config } from '#src/config.ts';
 import { settleTopology, type Topologies } from './topology.ts';
 
@@ -48,7 +49,7 @@ export async function openDatabase(
   const url = config.databaseUrl ?? embedded!.url;
   const settings = {
     url,
-    applicationName: `caudal pool ${config.instance}`,
+    applicationName: sessionName(READS, config.instance),
     maxConnections: config.poolSize,
     statementTimeoutMs: config.statementTimeoutMs,
   };

@@ -16,6 +16,7 @@ import { createIdSource, type IdSource } from '#kernel/core/ids.ts';
 import { createPostgresStore } from '#kernel/event-store/postgres/store.ts';
 import type { Store } from '#kernel/event-store/store.ts';
 import type { Log } from '#kernel/observability/log.ts';
+import { othersMayWrite, sessionName } from '#kernel/postgres/sessions.ts';
 import type { ProcessorObserver } from '#kernel/processor/commits.ts';
 import type { FailureStore } from '#kernel/processor/failures.ts';
 import { createProcessor, type Processor, type ProcessorPorts } from '#kernel/processor/processor.ts';
@@ -39,6 +40,8 @@ export interface Backend {
   writtenTopologies(): Promise<readonly Topology[]>;
   readonly groups: GroupStore;
   readonly failures: FailureStore;
+  /** See `Presence`. */
+  othersMayWrite(): Promise<boolean>;
   /** Tells the other processes that the log has grown. @param onWake called when one of them tells us */
   wakeCall(onWake: () => void): WakeCall;
   /** Where events travel between services; undefined: in the log itself. */
@@ -69,7 +72,8 @@ export function createPostgresBackend(
     writtenTopologies: async () => (await writtenTopologies(pool)).map((topology) => topologyOf({ topology })),
     groups: createPostgresGroupStore(pool),
     failures: createPostgresFailureStore(pool),
-    wakeCall: (onWake) => createWakeCall(url, `caudal wake ${instance}`, pool, log, onWake),
+    othersMayWrite: () => othersMayWrite(pool, instance),
+    wakeCall: (onWake) => createWakeCall(url, sessionName('wake', instance), pool, log, onWake),
     bus: kafkaBus(config, { id: storeId, sql: pool, source }, clock, log),
     workList: createWorkList(pool),
     dueSagas: (now, limit) => dueSagas(pool, now, limit),
@@ -118,7 +122,14 @@ export function createKernel(
   const { store, topologies, groups, failures, clock, ids, random } = backend;
   const tail = createTail();
   const wakeCall = backend.wakeCall(() => tail.wake());
-  const presence = createPresence(config, groups, tail, clock, log, () => wakeCall.notify());
+  const presence = createPresence(config, {
+    groups,
+    tail,
+    clock,
+    log,
+    notify: () => wakeCall.notify(),
+    othersMayWrite: backend.othersMayWrite,
+  });
   const definitions = new Map(catalog.map((definition) => [definition.type, definition]));
   const { announce } = presence;
   const onLog = (name: string, types: readonly string[], settings: Partial<ConsumerSettings>): Consumer =>

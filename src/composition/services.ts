@@ -17,6 +17,7 @@ import { paymentsService } from '#services/payments/index.ts';
 import { DEFAULT_PAYMENT_SETTINGS, type PaymentSettings } from '#services/payments/payment.decider.ts';
 import { walletsService } from '#services/wallets/index.ts';
 import type { Config, ServiceName } from '#src/config.ts';
+import { createHold } from './hold.ts';
 import { createJob, type Job } from './jobs.ts';
 import type { Kernel } from './kernel.ts';
 
@@ -181,13 +182,9 @@ function gatewayWorker({ kernelOf, inputs, onGatewayCall, log }: Parts, executor
 function sagaSweeper({ config, kernelOf, log }: Parts, payments: Processor): Job {
   const kernel = kernelOf('payments');
   const { dueSagas, clock, ids } = kernel.backend;
-  let heldUntil = 0;
-  /** While no answer could have come, its deadline says nothing; nor before those that were kept waiting have had the time to. */
-  const isHeld = (): boolean => {
-    const trouble = kernel.relay?.trouble ?? payments.status().trouble;
-    if (trouble !== undefined) heldUntil = clock.now() + config.fraudDeadlineMs;
-    return clock.now() < heldUntil;
-  };
+  // After Kafka was away others may join their groups only when the sessions from before have run out.
+  const restMs = config.fraudDeadlineMs + (kernel.relay === undefined ? 0 : config.kafkaSessionTimeoutMs);
+  const isHeld = createHold(() => kernel.relay?.trouble ?? payments.status().trouble, restMs, clock);
   const sweep = async (): Promise<void> => {
     if (isHeld()) return;
     const due = await dueSagas(clock.now(), config.sweepLimit);

@@ -5,9 +5,10 @@ import { type Disk, openDisk } from './disk.ts';
 import { createPostgres, type Postgres } from './postgres.ts';
 import { freePorts, signal } from './processes.ts';
 import { createSimulatorProcess, type Simulator } from './simulator.ts';
-import { MAX_SERVERS, type World, type WorldPorts } from './world.ts';
+import type { World, WorldPorts } from './world.ts';
 
 const WEBHOOK_SECRET = 'the secret of the chaos tests';
+const SERVERS = 2;
 
 /** The ways between the parts. */
 export interface Network {
@@ -27,7 +28,7 @@ export interface Apart extends World {
 
 export async function createApart({ dataDir, serverPorts, guardian }: WorldPorts): Promise<Apart> {
   const [postgresPort, simulatorPort] = (await freePorts(2)) as [number, number];
-  const perServer = (port: number) => Promise.all(Array.from({ length: MAX_SERVERS }, () => openTcpProxy(() => port)));
+  const perServer = (port: number) => Promise.all(Array.from({ length: SERVERS }, () => openTcpProxy(() => port)));
   const network: Network = {
     database: await perServer(postgresPort),
     gateway: await perServer(simulatorPort),
@@ -44,6 +45,10 @@ export async function createApart({ dataDir, serverPorts, guardian }: WorldPorts
     parts: { postgres, simulator, disk },
     network,
     missing: new Map(disk.missing === undefined ? [] : [['disk', disk.missing]]),
+    places: SERVERS,
+    first: 1,
+    mayTimeOut: true,
+    servesApi: () => true,
     settingsOf: (place) => ({
       CAUDAL_DATA: join(dataDir, 'server'),
       DATABASE_URL: urlThrough(network.database[place]!, postgres.url),

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { NewEvent } from '#kernel/core/decider.ts';
 import { recorded } from '../support/recorded.ts';
-import { audit } from './auditor.ts';
+import { audit, givenUp } from './auditor.ts';
 import { createBook, type Operation } from './book.ts';
 import type { Evidence } from './evidence.ts';
 import { historyOf } from './history.ts';
@@ -154,3 +154,13 @@ for (const [what, [change, finding]] of Object.entries(MISTAKES))
       `found was only: ${findings.join('; ')}`,
     );
   });
+
+test('payments that were given up since nobody answered are found', () => {
+  const shown = { ...SHOWN, id: 'late', amount_minor: 1 };
+  const payments = new Map([
+    ['paid', { ...shown, id: 'paid' }],
+    ['poor', { ...shown, id: 'poor', status: 'DECLINED', reason: 'insufficient_funds' }],
+    ['late', { ...shown, status: 'FAILED', reason: 'wallet_timeout' }],
+  ]);
+  assert.deepEqual(givenUp({ payments }), ['payment late was given up: wallet_timeout']);
+});

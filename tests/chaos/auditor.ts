@@ -54,6 +54,12 @@ export function audit(book: Book, evidence: Evidence): readonly string[] {
   return findings;
 }
 
+/** Payments that were given up since a service did not answer. */
+export function givenUp({ payments }: Pick<Evidence, 'payments'>): readonly string[] {
+  const overdue = [...payments.values()].filter(({ reason }) => reason?.endsWith('_timeout'));
+  return overdue.map(({ id, reason }) => `payment ${id} was given up: ${reason}`);
+}
+
 /** One key, one effect: what was accepted is there once, and nothing is there that nobody was promised. */
 function auditKeys(book: Book, { payments, refunds, references }: History, report: Report): void {
   auditEffects('payment', payments, promises(book, 'payment'), report);

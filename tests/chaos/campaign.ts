@@ -3,7 +3,7 @@ import { inspect } from 'node:util';
 import { createPool } from '#kernel/postgres/pool.ts';
 import { createRandom, type Random } from '../support/random.ts';
 import { until } from '../support/until.ts';
-import { audit, settle } from './auditor.ts';
+import { audit, givenUp, settle } from './auditor.ts';
 import { type Book, createBook } from './book.ts';
 import { type Client, createClient } from './client.ts';
 import type { Mend, Scene } from './disasters/disaster.ts';
@@ -16,7 +16,7 @@ import { createProbe, type Probe } from './probe.ts';
 import { freePorts } from './processes.ts';
 import { verify } from './verify.ts';
 import { within } from './within.ts';
-import { MAX_SERVERS, type World } from './world.ts';
+import type { World } from './world.ts';
 
 const LEAST_LOAD_MS = 100;
 const MOST_LOAD_MS = 600;
@@ -34,6 +34,8 @@ export interface CampaignSettings<Where extends World> {
   readonly requestsPerSecond: number;
   /** Blows of two disasters at once, in each round. */
   readonly combinations: number;
+  /** Disasters of a round strike for so long, milliseconds. Default: until each has. */
+  readonly strikeMs?: number;
   /** Another round begins while this is true; there is at least one. */
   readonly again: (rounds: number) => boolean;
   /** Told what is done, one line each. */
@@ -72,14 +74,14 @@ interface Stage<Where extends World> {
 /** Rounds of disasters under load, each with an audit of everything at its end. */
 export async function runCampaign<Where extends World>(settings: CampaignSettings<Where>): Promise<Verdict> {
   const guardian = startGuardian(settings.dataDir);
-  const ports = await freePorts(MAX_SERVERS);
   let harness: Harness | undefined;
-  const serverPorts = () => harness?.servers.map(({ port }) => port) ?? [];
+  const serverPorts = () => harness?.asked.map(({ port }) => port) ?? [];
   const { dataDir } = settings;
   const opening = settings.setting.open({ dataDir, serverPorts, guardian });
   const world = await within(OPEN_LIMIT_MS, 'starting PostgreSQL and the gateway simulator', opening);
   let keep = true;
   try {
+    const ports = await freePorts(world.places);
     harness = await createHarness({ dataDir, world, ports, guardian });
     const verdict = await runOn(settings, world, harness);
     keep = verdict.findings.length > 0;
@@ -96,7 +98,7 @@ async function runOn<Where extends World>(
   world: Where,
   harness: Harness,
 ): Promise<Verdict> {
-  const client = createClient(() => harness.servers.map(({ url }) => url));
+  const client = createClient(() => harness.asked.map(({ url }) => url));
   const book = createBook();
   const { seed, requestsPerSecond } = settings;
   const load = createLoad({ client, book, random: createRandom(seed + 1), requestsPerSecond });
@@ -105,7 +107,8 @@ async function runOn<Where extends World>(
   const random = createRandom(seed);
   const stage = { settings, world, harness, client, book, load, probe, random, findings, recoveries };
   try {
-    await harness.ready(harness.start());
+    for (let started = 0; started < world.first; started++) harness.start();
+    for (const server of harness.servers) await harness.ready(server);
     await within(OPEN_LIMIT_MS, 'opening the wallets', load.open());
     let rounds = 0;
     do {
@@ -131,10 +134,9 @@ async function runOn<Where extends World>(
 }
 
 async function runRound<Where extends World>(stage: Stage<Where>): Promise<void> {
-  const { world, load, random, settings } = stage;
-  const blows = planRound(settings.setting, world.missing, settings.combinations, random);
+  const { load, random } = stage;
   load.start();
-  for (const blow of blows) {
+  for (const blow of blowsOf(stage)) {
     await sleep(random.between(LEAST_LOAD_MS, MOST_LOAD_MS));
     // Each has choices of its own, so that one that makes another number of them does not change those after it.
     await deal(stage, blow, createRandom(random.below(2 ** 32)));
@@ -142,6 +144,18 @@ async function runRound<Where extends World>(stage: Stage<Where>): Promise<void>
   await settled(stage);
   await load.stop();
   await within(AUDIT_LIMIT_MS, 'the audit', compareAll(stage));
+}
+
+/** Those of one plan; where there is a time to fill, of as many as it takes. */
+function* blowsOf<Where extends World>({ settings, world, random }: Stage<Where>): Generator<Blow<Where>> {
+  const { setting, combinations, strikeMs } = settings;
+  const overAt = performance.now() + (strikeMs ?? Number.POSITIVE_INFINITY);
+  do {
+    for (const blow of planRound(setting, world.missing, combinations, random)) {
+      if (performance.now() >= overAt) return;
+      yield blow;
+    }
+  } while (strikeMs !== undefined);
 }
 
 /** Lets the disasters strike, mends them in reverse order, and sees whether the platform goes on. */
@@ -198,7 +212,9 @@ async function compareAll<Where extends World>(stage: Stage<Where>): Promise<voi
     const open = await settle(pool);
     findings.push(...open.map((what) => `not final: ${what}`));
     const simulatorUrl = await world.simulatorUrl();
-    findings.push(...audit(book, await gatherEvidence(client, pool, simulatorUrl)));
+    const evidence = await gatherEvidence(client, pool, simulatorUrl);
+    findings.push(...audit(book, evidence));
+    if (!world.mayTimeOut) findings.push(...givenUp(evidence));
     findings.push(...(await verify(database.url, simulatorUrl)));
   } finally {
     await pool.close();

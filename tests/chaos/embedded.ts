@@ -17,6 +17,10 @@ export async function createEmbedded({ dataDir }: WorldPorts): Promise<Embedded>
   return {
     dataDir,
     missing: new Map(),
+    places: 2,
+    first: 1,
+    mayTimeOut: true,
+    servesApi: () => true,
     settingsOf: () => ({ CAUDAL_DATA: dataDir, SIMULATOR_PORT: String(simulatorPort) }),
     postgres,
     simulator: async () => {

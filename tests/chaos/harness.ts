@@ -34,7 +34,7 @@ const FRAUD_RULES = { rules: [{ name: 'blocked', action: 'decline', when: { cust
 /** A server process. */
 export interface Server {
   readonly url: string;
-  /** Which of the servers that may run at a time: 0 or 1. */
+  /** Which of the servers that may run at a time. */
   readonly place: number;
   readonly port: number;
   readonly pid: number;
@@ -48,6 +48,8 @@ export interface Server {
 export interface Harness {
   /** Those that were started and have not ended. */
   readonly servers: readonly Server[];
+  /** Those of them that clients may ask. */
+  readonly asked: readonly Server[];
   /** How those ended that nobody killed or stopped. */
   readonly crashes: readonly string[];
   /** Starts a server on a place that no other of them has; it is not ready yet. */
@@ -66,7 +68,7 @@ export interface Harness {
 export interface HarnessPorts {
   readonly dataDir: string;
   /** What the servers stand on. */
-  readonly world: Pick<World, 'settingsOf'>;
+  readonly world: Pick<World, 'settingsOf' | 'servesApi'>;
   readonly ports: readonly number[];
   readonly guardian: Guardian;
 }
@@ -74,7 +76,7 @@ export interface HarnessPorts {
 export async function createHarness({ dataDir, world, ports, guardian }: HarnessPorts): Promise<Harness> {
   const rulesFile = join(dataDir, 'fraud-rules.json');
   await writeFile(rulesFile, JSON.stringify(FRAUD_RULES));
-  const output = createWriteStream(join(dataDir, 'servers.log'), { flags: 'a' });
+  const outputs = ports.map((_, place) => createWriteStream(join(dataDir, `server-${place}.log`), { flags: 'a' }));
   const crashes: string[] = [];
   const condemned = new Set<Server>();
   let servers: Server[] = [];
@@ -86,6 +88,8 @@ export async function createHarness({ dataDir, world, ports, guardian }: Harness
     const env = {
       ...SETTINGS,
       PATH: process.env.PATH,
+      // Processes that start the same program are quicker when one has compiled it for all.
+      NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE,
       FRAUD_RULES_FILE: rulesFile,
       PORT: String(ports[place]),
       CHAOS_CLOCK_FILE: clockFile(place),
@@ -94,8 +98,8 @@ export async function createHarness({ dataDir, world, ports, guardian }: Harness
     const args = ['--import', CLOCK, PROGRAM, 'start'];
     const child = spawn(process.execPath, args, { env, stdio: ['ignore', 'pipe', 'pipe'] });
     guardian.watch(child.pid!);
-    child.stdout.pipe(output, { end: false });
-    child.stderr.pipe(output, { end: false });
+    child.stdout.pipe(outputs[place]!, { end: false });
+    child.stderr.pipe(outputs[place]!, { end: false });
     const server = watch(child, place, ports[place]!);
     servers.push(server);
     void server.exit.then((ended) => {
@@ -114,6 +118,9 @@ export async function createHarness({ dataDir, world, ports, guardian }: Harness
   return {
     get servers() {
       return servers;
+    },
+    get asked() {
+      return servers.filter(({ place }) => world.servesApi(place));
     },
     start,
     ready,
@@ -134,7 +141,7 @@ export async function createHarness({ dataDir, world, ports, guardian }: Harness
     },
     close: async () => {
       await Promise.all(servers.map((server) => end(server, 'SIGKILL')));
-      output.end();
+      for (const output of outputs) output.end();
     },
   };
 }

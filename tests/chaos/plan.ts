@@ -1,13 +1,16 @@
 import type { Random } from '../support/random.ts';
 import { type Apart, createApart } from './apart.ts';
+import { brokerDisasters } from './disasters/brokers.ts';
 import { CLOCK_DISASTERS } from './disasters/clock.ts';
 import type { Disaster, Disasters } from './disasters/disaster.ts';
 import { DISK_DISASTERS } from './disasters/disk.ts';
 import { APART_GATEWAY_DISASTERS, EMBEDDED_GATEWAY_DISASTERS, GATEWAY_DISASTERS } from './disasters/gateway.ts';
+import { INSTANCE_DISASTERS } from './disasters/instances.ts';
 import { NETWORK_DISASTERS } from './disasters/network.ts';
 import { APART_POSTGRES_DISASTERS, EMBEDDED_POSTGRES_DISASTERS, POSTGRES_DISASTERS } from './disasters/postgres.ts';
 import { EMBEDDED_SERVER_DISASTERS, SERVER_DISASTERS } from './disasters/servers.ts';
 import { createEmbedded, type Embedded } from './embedded.ts';
+import { createOnKafka, type OnKafka } from './kafka.ts';
 import type { World, WorldPorts } from './world.ts';
 
 /** A way in which the platform is run, and what can happen to it there. */
@@ -37,6 +40,14 @@ export const APART: Setting<Apart> = {
     ['disk', DISK_DISASTERS],
   ]),
 };
+/** @param outageMs how long all brokers of Kafka are away */
+export const onKafka = (outageMs: number): Setting<OnKafka> => ({
+  open: createOnKafka,
+  groups: new Map<string, Disasters<OnKafka>>([
+    ['instances', INSTANCE_DISASTERS],
+    ['brokers', brokerDisasters(outageMs)],
+  ]),
+});
 
 /** Disasters that strike together, in this order; usually one. */
 export type Blow<Where extends World> = readonly (readonly [name: string, disaster: Disaster<Where>])[];

@@ -14,10 +14,11 @@ const STOP_LIMIT_MS = 30_000;
 const START_TRIES = 10;
 const START_PAUSE_MS = 300;
 
-/** As a server of PostgreSQL comes, but for a log of changes that fits the small disk. */
+/** As a server of PostgreSQL comes, but for a log of changes that fits the small disk, and room for many processes. */
 const SETTINGS = {
   listen_addresses: '127.0.0.1',
   unix_socket_directories: '',
+  max_connections: '300',
   max_wal_size: '64MB',
   min_wal_size: '32MB',
 };

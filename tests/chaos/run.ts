@@ -2,7 +2,7 @@ import { rm } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 import { openFolder } from '../support/data-folder.ts';
 import { runCampaign } from './campaign.ts';
-import { APART, EMBEDDED, type Setting } from './plan.ts';
+import { APART, EMBEDDED, onKafka, type Setting } from './plan.ts';
 import { recoveryTable } from './report.ts';
 import type { World } from './world.ts';
 
@@ -11,6 +11,8 @@ import type { World } from './world.ts';
 const MINUTE_MS = 60_000;
 /** Rounds on one store: the disk of some campaigns is small. */
 const ROUNDS = 2;
+/** How long all brokers of Kafka are away. */
+const OUTAGE_MS = 30_000;
 
 const { values } = parseArgs({
   options: {
@@ -49,7 +51,10 @@ async function campaign<Where extends World>(kind: string, setting: Setting<Wher
 
 let fine = true;
 for (let seed = Number(values.seed); fine && timeIsLeft(); seed++) {
-  fine = (await campaign('apart', APART, seed)) && (await campaign('embedded', EMBEDDED, seed));
+  fine =
+    (await campaign('apart', APART, seed)) &&
+    (await campaign('embedded', EMBEDDED, seed)) &&
+    (await campaign('kafka', onKafka(OUTAGE_MS), seed));
 }
 console.log(recoveryTable(recoveries));
 if (!fine) process.exitCode = 1;

@@ -17,9 +17,13 @@ const LIMIT_MS = 12 * 60_000;
 /** `CHAOS_SEED=… npm test -- --only tests/chaos` does again what a run that failed did. */
 const seed = Number(process.env.CHAOS_SEED ?? Date.now() % 1_000_000);
 
-/** Declares the test: every disaster at least once, and a few two at a time, with an audit at the end. */
-export function shortForm<Where extends World>(what: string, setting: Setting<Where>): void {
-  const name = `every disaster to ${what}, under load: nothing lost, nothing doubled, the ledger at zero; CHAOS_SEED=${seed}`;
+/**
+ * Declares the test: every disaster once, and a few two at a time, with an audit at the end.
+ * @param strikeMs instead, as many of them as strike in this time
+ */
+export function shortForm<Where extends World>(what: string, setting: Setting<Where>, strikeMs?: number): void {
+  const which = strikeMs === undefined ? 'every disaster' : `${strikeMs / 1000} s of disasters`;
+  const name = `${which} to ${what}, under load: nothing lost, nothing doubled, the ledger at zero; CHAOS_SEED=${seed}`;
   test(name, { timeout: LIMIT_MS }, async (t) => {
     const dataDir = await openFolder();
     const started = performance.now();
@@ -32,7 +36,15 @@ export function shortForm<Where extends World>(what: string, setting: Setting<Wh
     t.diagnostic(`CHAOS_SEED=${seed}: ${what}`);
     const again = () => false;
     const sizes = { requestsPerSecond: REQUESTS_PER_SECOND, combinations: COMBINATIONS };
-    const verdict = await runCampaign({ dataDir, setting, seed, ...sizes, again, log });
+    const verdict = await runCampaign({
+      dataDir,
+      setting,
+      seed,
+      ...sizes,
+      again,
+      log,
+      ...(strikeMs !== undefined && { strikeMs }),
+    });
     console.log(recoveryTable(verdict.recoveries));
     assert.deepEqual(verdict.findings, [], `the data and the logs are left in ${dataDir}`);
     assert.ok(verdict.payments > LEAST_PAYMENTS, 'there was hardly any load');

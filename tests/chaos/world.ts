@@ -1,8 +1,5 @@
 import type { Guardian } from './guardian.ts';
 
-/** Servers that may run at a time. */
-export const MAX_SERVERS = 2;
-
 /** The database, opened for a look from outside. */
 export interface OpenDatabase {
   readonly url: string;
@@ -11,7 +8,15 @@ export interface OpenDatabase {
 
 /** What the servers stand on, in one of the ways in which the platform is run. */
 export interface World {
-  /** Settings of the server on this place, 0 or 1. */
+  /** Servers that may run at a time, each on a place of its own, counted from 0. */
+  readonly places: number;
+  /** With how many of them a campaign begins. */
+  readonly first: number;
+  /** Whether a step of a payment may take so long that the payment is given up. Where not, a message that was lost shows. */
+  readonly mayTimeOut: boolean;
+  /** Whether clients may ask the server on this place. */
+  servesApi(place: number): boolean;
+  /** Settings of the server on this place. */
   settingsOf(place: number): Readonly<Record<string, string>>;
   /** The postmaster first, then its children; empty when none runs. */
   postgres(): Promise<readonly number[]>;
@@ -31,7 +36,7 @@ export interface World {
 export interface WorldPorts {
   /** An empty folder. */
   readonly dataDir: string;
-  /** The ports of the servers that run. */
+  /** The ports of the servers that run and that clients may ask. */
   readonly serverPorts: () => readonly number[];
   readonly guardian: Guardian;
 }

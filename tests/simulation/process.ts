@@ -176,6 +176,7 @@ function createBackend(
     ids: createIdSource(machine.clock, (bytes) => {
       for (let i = 0; i < bytes.length; i++) bytes[i] = random.below(256);
     }),
+    othersMayWrite: async () => false,
     wakeCall: (onWake) => ({
       start: async () => listen(onWake),
       notify: () => {

@@ -42,7 +42,15 @@ async function openPresence() {
   const groups = { heartbeat, join: async () => undefined, leave } as Partial<GroupStore>;
   const tail = createTail();
   const settings = { instance: 'a', heartbeatMs: HEARTBEAT_MS, leaseMs: LEASE_MS };
-  const presence = createPresence(settings, groups as GroupStore, tail, clock, createLog('silent'), () => undefined);
+  let connected = false;
+  const presence = createPresence(settings, {
+    groups: groups as GroupStore,
+    tail,
+    clock,
+    log: createLog('silent'),
+    notify: () => undefined,
+    othersMayWrite: async () => connected,
+  });
   await presence.start();
   const beat = async (members: readonly string[] | Error, times = 1): Promise<boolean> => {
     seen = members;
@@ -55,7 +63,10 @@ async function openPresence() {
   const putsOut = (members: readonly string[]): void => {
     putOut = members;
   };
-  return { beat, putsOut, presence, pauses, left, tail };
+  const others = (areConnected: boolean): void => {
+    connected = areConnected;
+  };
+  return { beat, putsOut, others, presence, pauses, left, tail };
 }
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
@@ -72,6 +83,16 @@ test('who has put out another is alone only after a further lease: the other may
   await beat(['a', 'b']);
   putsOut(['b']);
   assert.equal(await beat(['a'], 5), false);
+  assert.equal(await beat(['a']), true);
+});
+
+test('who has put out another is not alone as long as that is connected: it may be frozen, and write when it wakes', async () => {
+  const { beat, putsOut, others } = await openPresence();
+  await beat(['a', 'b']);
+  putsOut(['b']);
+  others(true);
+  assert.equal(await beat(['a'], 20), false);
+  others(false);
   assert.equal(await beat(['a']), true);
 });
 

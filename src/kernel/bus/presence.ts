@@ -11,7 +11,8 @@ const PROCESSES = 'processes';
  * Knows which other processes live, and keeps `tail.alone` true to it. Who is put out may live all the same, when the
  * database was out of reach for longer than a lease: it enters again, and until then writes what the short cut must not
  * overtake. So who has put out another takes itself for alone only after a further lease, and does not leave before: what
- * it leaves behind must be put out by whoever comes next, who is then in doubt as well.
+ * it leaves behind must be put out by whoever comes next, who is then in doubt as well. One that is frozen says nothing, and
+ * writes as soon as it wakes: nobody is alone while it is connected.
  */
 export interface Presence {
   /** Enters. When others live, waits until they surely know, so that none of them still believes to be alone. */
@@ -34,14 +35,19 @@ export interface PresenceSettings {
   readonly leaseMs: number;
 }
 
-export function createPresence(
-  settings: PresenceSettings,
-  groups: GroupStore,
-  tail: Tail,
-  clock: Scheduler,
-  log: Log,
-  notify: () => void,
-): Presence {
+interface Ports {
+  readonly groups: GroupStore;
+  readonly tail: Tail;
+  readonly clock: Scheduler;
+  readonly log: Log;
+  /** Tells the other processes to look. */
+  notify(): void;
+  /** Whether there is another process that can write without a word before, though it has said nothing for longer than a lease. */
+  othersMayWrite(): Promise<boolean>;
+}
+
+export function createPresence(settings: PresenceSettings, ports: Ports): Presence {
+  const { groups, tail, clock, log } = ports;
   let members: readonly string[] = [];
   let generation = 0;
   let member = settings.instance;
@@ -67,7 +73,7 @@ export function createPresence(
     members = view.members;
     if (view.putOut.length > 0) doubt();
     doubtfulBeats = Math.max(0, doubtfulBeats - 1);
-    const alone = members.length === 1 && doubtfulBeats === 0;
+    const alone = members.length === 1 && doubtfulBeats === 0 && !(await ports.othersMayWrite());
     if (tail.alone && !alone) log.info({ instances: members.length }, 'other processes share this store');
     tail.alone = alone;
     if (!alone) tail.wake();
@@ -80,7 +86,7 @@ export function createPresence(
     await groups.join(PROCESSES, member, []);
     await look();
     if (members.length === 1) return;
-    notify();
+    ports.notify();
     known = pause(clock, 2 * settings.heartbeatMs);
   };
 

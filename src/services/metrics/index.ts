@@ -116,6 +116,9 @@ const COUNTED: Readonly<Record<string, readonly [name: string, help: string]>> =
   'gateway.charge.requested': ['gateway_charge_requested_total', 'charges asked for by payments'],
 };
 
+/** The events that end a payment; each says which, how it was paid, and how it ended. */
+const ENDINGS = new Set(['payments.approved', 'payments.declined', 'payments.failed']);
+
 const SAGA_SECONDS = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 600];
 const EFFECT_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30];
 
@@ -143,8 +146,7 @@ function countBusiness(registry: Registry, clock: Clock): (events: readonly Reco
     const byType = new Map<string, number>();
     for (const { type, data } of events) {
       byType.set(type, (byType.get(type) ?? 0) + 1);
-      if (data.completed_at === undefined || data.method === undefined) continue;
-      sagas.observe({ method: data.method, status: data.status }, secondsSince(data.id, clock));
+      if (ENDINGS.has(type)) sagas.observe({ method: data.method, status: data.status }, secondsSince(data.id, clock));
     }
     for (const [type, n] of byType) counters.get(type)?.inc(n);
     const [first] = events;

@@ -50,9 +50,13 @@ describe('metrics', () => {
 
   test('business events are counted by their contract names', async () => {
     await api.post('/wallets', { user_id: 'rich', currency: 'USD', overdraft_limit: 100 });
+    const ids: string[] = [];
     for (const customer_id of ['rich', 'rich', 'nobody']) {
-      await api.post('/payments', { amount: 1, currency: 'USD', method: 'wallet', customer_id }, { prefer: 'wait=20' });
+      const payment = { amount: 1, currency: 'USD', method: 'wallet', customer_id };
+      ids.push((await api.post('/payments', payment, { prefer: 'wait=20' })).body.id);
     }
+    await api.post(`/payments/${ids[0]}/refunds`, { amount: 1, reason: 'test' });
+    await until('it was refunded', async () => (await api.get(`/payments/${ids[0]}`)).body.status === 'REFUNDED');
     const counted = {
       payment_created_total: 3,
       payment_approved_total: 2,
@@ -60,6 +64,8 @@ describe('metrics', () => {
       wallet_debit_requested_total: 3,
       wallet_debit_approved_total: 2,
       wallet_debit_declined_total: 1,
+      payment_refund_requested_total: 1,
+      payment_refunded_total: 1,
     };
     for (const [name, n] of Object.entries(counted)) assert.equal(await metric(name), n, name);
     assert.equal(await metric('saga_duration_seconds_count{method="wallet",status="APPROVED"}'), 2);

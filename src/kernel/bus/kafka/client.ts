@@ -1,6 +1,13 @@
 import { isIP } from 'node:net';
 import type { ConnectionOptions } from 'node:tls';
-import { AuthenticationError, type BaseOptions, MultipleErrors, NetworkError } from '@platformatic/kafka';
+import {
+  AuthenticationError,
+  type BaseOptions,
+  MultipleErrors,
+  NetworkError,
+  ProtocolError,
+  TimeoutError,
+} from '@platformatic/kafka';
 import { toError, UnavailableError } from '../../core/errors.ts';
 
 /** How the brokers are reached. */
@@ -42,33 +49,54 @@ function hostOf(broker: string): string {
 const NOT_TRUSTED = /CERT|SELF_SIGNED|UNABLE_TO_/;
 const WANTS_TLS = /requires TLS/;
 const NO_TLS = /TLS handshake failed/;
+/** Answers of brokers to what is written while too few of them run. */
+const TOO_FEW_COPIES = ['NOT_ENOUGH_REPLICAS', 'NOT_ENOUGH_REPLICAS_AFTER_APPEND'];
 
 /** An error of the client as one of ours, whose message says what to look at. All of them may pass by waiting. */
 export function unavailable(cause: unknown, connection: KafkaConnection): UnavailableError {
-  const at = connection.brokers.join(',');
-  const causes = causesOf(toError(cause));
-  const why = summary(causes);
-  const has = (test: (error: Error) => boolean): boolean => causes.some(test);
-  const told = (message: string): UnavailableError => new UnavailableError(message, { cause });
+  const errors = causesOf(toError(cause));
+  return new UnavailableError(refusal(errors, connection) ?? trouble(errors, connection), { cause });
+}
+
+/** What settings can mend: who we are, and how the connection is kept private. */
+function refusal(errors: readonly Error[], { brokers }: KafkaConnection): string | undefined {
+  const at = brokers.join(',');
+  const has = (test: (error: Error) => boolean): boolean => errors.some(test);
   if (has(isRefusal))
-    return told(
-      `Kafka at ${at} refuses the credentials; see KAFKA_SASL_MECHANISM, KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD`,
-    );
+    return `Kafka at ${at} refuses the credentials; see KAFKA_SASL_MECHANISM, KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD`;
   if (has((error) => NOT_TRUSTED.test((error as NodeJS.ErrnoException).code ?? '')))
-    return told(
-      `Kafka at ${at} shows a certificate that is not trusted (${why}); see KAFKA_TLS: it can be the file of the authority that has signed it`,
-    );
-  if (has(({ message }) => WANTS_TLS.test(message))) return told(`Kafka at ${at} wants TLS; see KAFKA_TLS`);
+    return `Kafka at ${at} shows a certificate that is not trusted (${summary(errors)}); see KAFKA_TLS: it can be the file of the authority that has signed it`;
+  if (has(({ message }) => WANTS_TLS.test(message))) return `Kafka at ${at} wants TLS; see KAFKA_TLS`;
   if (has(({ message }) => NO_TLS.test(message)))
-    return told(`Kafka at ${at} ends the connection when TLS begins; see KAFKA_TLS: off, if the brokers speak none`);
-  if (has((error) => error instanceof NetworkError))
-    return told(`Kafka is out of reach at ${at} (${why}); see KAFKA_BROKERS${hints(connection)}`);
-  return told(`Kafka: ${why}`);
+    return `Kafka at ${at} ends the connection when TLS begins; see KAFKA_TLS: off, if the brokers speak none`;
+  return undefined;
 }
 
 /** Who closes the connection during the login has not said what is wrong: it may not have understood a word. */
 function isRefusal(error: Error): boolean {
   return error instanceof AuthenticationError && !causesOf(error).some((one) => one instanceof NetworkError);
+}
+
+function trouble(errors: readonly Error[], connection: KafkaConnection): string {
+  const all = connection.brokers.join(',');
+  const answers = errors.filter((error) => error instanceof ProtocolError);
+  if (answers.some(({ apiId }) => TOO_FEW_COPIES.includes(apiId)))
+    return `Kafka at ${all} has too few brokers for another copy of what is written (${summary(answers)}); look which of them are down, and start them`;
+  if (errors.some((error) => error instanceof NetworkError)) return outOfReach(errors, connection);
+  if (errors.some((error) => error instanceof TimeoutError))
+    return `a broker of Kafka does not answer (${summary(errors)}); look whether all of ${all} run, and at the network`;
+  if (answers.some(({ canRetry, needsRejoin }) => canRetry === true || needsRejoin === true))
+    return `Kafka: ${summary(answers)}; brokers, or members of the group, come and go, which passes within seconds; if it does not, look whether all of ${all} run`;
+  return `Kafka: ${summary(errors)}`;
+}
+
+function outOfReach(errors: readonly Error[], connection: KafkaConnection): string {
+  const { brokers } = connection;
+  const why = summary(errors);
+  const missing = brokers.filter((broker) => errors.some(({ message }) => message.includes(broker)));
+  if (missing.length === 0 || missing.length === brokers.length)
+    return `Kafka is out of reach at ${brokers.join(',')} (${why}); see KAFKA_BROKERS${hints(connection)}`;
+  return `of the Kafka brokers ${brokers.join(',')} some are out of reach: ${missing.join(',')} (${why}); look whether they run; the others take over within seconds where there are enough`;
 }
 
 /** What brokers may want that is not set: those that want it may close a connection without a word. */

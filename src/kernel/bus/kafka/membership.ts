@@ -19,6 +19,8 @@ export interface Membership {
   start(): void;
   /** The partitions that are ours to handle; none while Kafka may have given them to another. */
   readonly assigned: readonly number[];
+  /** Why this process cannot be given any; undefined while it can. */
+  readonly trouble: string | undefined;
   /** Tells Kafka how far we are, for those who look at the group's lag. What counts is kept with the effects. */
   commit(offsets: ReadonlyMap<number, number>): Promise<void>;
   leave(): Promise<void>;
@@ -41,6 +43,8 @@ export function createMembership(
   let joined = false;
   let stopped = false;
   let lastHeard = 0;
+  /** What went wrong last, since all was well. */
+  let failure: string | undefined;
   let working: Promise<void> = Promise.resolve();
 
   const open = (): Consumer => {
@@ -60,8 +64,10 @@ export function createMembership(
     });
     opened.on('consumer:heartbeat:end', () => {
       lastHeard = performance.now();
+      failure = undefined;
     });
     opened.on('consumer:heartbeat:error', ({ error }: { readonly error: Error }) => {
+      failure = unavailable(error, connection).message;
       log.debug({ group: groupId, error }, 'a heartbeat failed');
       onChange();
     });
@@ -75,11 +81,15 @@ export function createMembership(
       try {
         await client.joinGroup({});
         joined = true;
+        if (failure !== undefined) log.info({ group: groupId }, 'joined the consumer group again');
+        failure = undefined;
         return onChange();
       } catch (cause) {
-        // Of a cluster that is just starting, the first answers are such.
+        const error = unavailable(cause, connection);
+        // Of a cluster that is just starting, or whose members come and go, the first answers are such.
         const level = attempt === ATTEMPTS_BEFORE_WARNING ? 'warn' : 'debug';
-        log[level]({ group: groupId, error: unavailable(cause, connection) }, 'cannot join the consumer group yet');
+        log[level]({ group: groupId, error }, 'cannot join the consumer group yet; trying again');
+        if (attempt >= ATTEMPTS_BEFORE_WARNING) failure = error.message;
         await end(client);
         await pause(clock, RETRY_MS);
       }
@@ -90,7 +100,8 @@ export function createMembership(
   const rejoin = async (lost: Consumer, cause: Error): Promise<void> => {
     if (stopped || !joined || lost !== client) return;
     joined = false;
-    log.warn({ group: groupId, error: unavailable(cause, connection) }, 'lost the consumer group; joining again');
+    failure = undefined;
+    log.info({ group: groupId, error: unavailable(cause, connection) }, 'lost the consumer group; joining again');
     onChange();
     await end(lost);
     working = join();
@@ -109,13 +120,19 @@ export function createMembership(
     await ended.close(true).catch(ignore);
   };
 
+  /** Kafka may have given the partitions to another. */
+  const isSilent = (): boolean => performance.now() - lastHeard > sessionTimeoutMs;
+
   return {
     start: () => {
       working = join();
     },
     get assigned() {
-      if (!joined || performance.now() - lastHeard > sessionTimeoutMs) return [];
+      if (!joined || isSilent()) return [];
       return client?.assignments?.find((assignment) => assignment.topic === topic)?.partitions ?? [];
+    },
+    get trouble() {
+      return joined && !isSilent() ? undefined : failure;
     },
     commit: async (offsets) => {
       if (!joined || offsets.size === 0) return;

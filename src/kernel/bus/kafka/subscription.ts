@@ -33,7 +33,7 @@ export interface Subscription {
   start(): void;
   /** What Kafka gives this process to handle. */
   readonly assigned: readonly PartitionRef[];
-  /** Why nothing can be read; undefined while all goes well. */
+  /** Why nothing can be read, or not of every topic; undefined while all goes well. */
   readonly trouble: string | undefined;
   /** Looks again at what is to be fetched. */
   poke(): void;
@@ -107,7 +107,7 @@ export function createSubscription(settings: SubscriptionSettings, ports: Ports)
       );
     },
     get trouble() {
-      return fetcher.trouble;
+      return fetcher.trouble ?? memberships.map(({ membership }) => membership.trouble).find(Boolean);
     },
     poke: () => fetcher.poke(),
     commit: async (offsets) => {

@@ -1,4 +1,5 @@
 import type { Clock } from '../../core/clock.ts';
+import { sessionName } from '../../postgres/sessions.ts';
 import type { Sql } from '../../postgres/sql.ts';
 import type { Store } from '../store.ts';
 import { findAnswers, loadRows, loadStreams, readHead, readLog, readStream } from './read.ts';
@@ -18,7 +19,7 @@ export interface PostgresStoreSettings {
 export function createPostgresStore(settings: PostgresStoreSettings, sql: Sql, clock: Clock): Store {
   return {
     openWriter: async (name) => {
-      const applicationName = `caudal ${name} ${settings.instance}`.slice(0, 63);
+      const applicationName = sessionName(name, settings.instance);
       const writer = createWriter({ ...settings, applicationName }, sql, clock);
       await writer.recover();
       return writer;
