@@ -26,6 +26,8 @@ export interface PaymentsOptions {
   readonly seconds: number;
   readonly connections: number;
   readonly method: PaymentPlan['method'];
+  /** Every so many-th payment is answered with its final status only. */
+  readonly sampleEvery: number;
   /** The share of payments that go to one wallet, 0 to 1. */
   readonly hot: number;
   readonly wallets: number;
@@ -77,7 +79,6 @@ export interface CpuPerPayments {
   readonly kafka?: number;
 }
 
-const SAMPLE_EVERY = 50;
 const LIMIT_SECONDS = 5;
 
 /**
@@ -85,7 +86,7 @@ const LIMIT_SECONDS = 5;
  * waits for all, checks every balance, and measures what PostgreSQL could take at most.
  */
 export function benchPayments(options: PaymentsOptions): Promise<PaymentsResult> {
-  const { method, hot, connections, preloadEvents, onPhase } = options;
+  const { method, hot, connections, sampleEvery, preloadEvents, onPhase } = options;
   return withBenchServer(options, async (server) => {
     onPhase('waiting until every process has its share of the partitions');
     await untilShared(server, options.instances ?? 1);
@@ -93,7 +94,7 @@ export function benchPayments(options: PaymentsOptions): Promise<PaymentsResult>
     onPhase(`opening ${customers.length} wallets`);
     const opening = method === 'wallet' ? await openWallets(server.url, customers) : new Map<string, number>();
     const plan = { method, hot, customers, currency: CURRENCY };
-    const load = startLoad({ port: server.port, connections, sampleEvery: SAMPLE_EVERY, plan });
+    const load = startLoad({ port: server.port, connections, sampleEvery, plan });
     try {
       const eventsBefore = await untilFilled(server, preloadEvents, onPhase);
       const window = await measureWindow(server, load, { ...options, warmUpMs: options.warmUp * 1000 });

@@ -21,6 +21,12 @@ export function paymentsCommand(): Command {
     .option('--warm-up <seconds>', 'how long the load runs before that', wholeNumber(0, 600), 2)
     .option('--connections <number>', 'clients, each with one payment on its way', wholeNumber(1, 10_000), 256)
     .addOption(new Option('--method <method>', 'how is paid').choices(['wallet', 'credit_card']).default('wallet'))
+    .option(
+      '--sample-every <number>',
+      'every so many-th payment is answered with its final status; 1: no client asks for more before',
+      wholeNumber(1),
+      50,
+    )
     .option('--hot <share>', 'share of the payments, 0 to 1, that go to one wallet', share, 0)
     .option('--wallets <number>', 'how many wallets there are', wholeNumber(1, 1_000_000), 1000)
     .option('--preload-events <number>', 'fill the store with so many events first', wholeNumber(0), 0)
