@@ -159,6 +159,7 @@ function createBackend(
 ): Backend {
   const random = createRandom(seedOf(seed, machine.name));
   const home = topologyOf(layout.config);
+  let hears = true;
   return {
     ...view,
     topologies: topologiesFrom(home),
@@ -170,7 +171,14 @@ function createBackend(
       for (let i = 0; i < bytes.length; i++) bytes[i] = random.below(256);
     }),
     wakeCall: (onWake) => ({
-      start: async () => listen(onWake),
+      start: async () =>
+        listen(() => {
+          if (hears) onWake();
+        }),
+      hear: (wanted) => {
+        if (wanted && !hears) onWake();
+        hears = wanted;
+      },
       notify: () => {
         if (faults.hit('crash before waking others')) machine.kill();
         else if (!faults.hit('wake-up lost')) wakeOthers();
