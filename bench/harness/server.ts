@@ -1,44 +1,48 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { open, readFile, writeFile } from 'node:fs/promises';
-import { type AddressInfo, createServer } from 'node:net';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
+import type { Kafka } from '#kernel/bus/kafka/server/cluster.ts';
+import { freePort } from '#kernel/net/free-port.ts';
 import { createLog } from '#kernel/observability/log.ts';
 import { type Database, openDatabase, SERVICES_WITH_TABLES } from '#src/composition/database.ts';
 import { readConfig } from '#src/config.ts';
 import { withDataFolder } from './data-folder.ts';
+import { withKafka } from './kafka.ts';
+import { endServerProcess, startServerProcess } from './server-process.ts';
+import { type BenchBus, INSTANCED } from './shape.ts';
 
-const CLI = join(import.meta.dirname, '../../src/cli/main.ts');
-/** After a kill, PostgreSQL first goes through what it wrote since its last checkpoint. */
-const START_LIMIT_MS = 300_000;
-const STOP_LIMIT_MS = 30_000;
-const LOOK_MS = 20;
-const LOG_LINES_SHOWN = 20;
+/** So many reads at once are enough where no API is. */
+const POOL_OF_SERVICES = '4';
+const HOST = '127.0.0.1';
 
-/** The server keeps its data in its own folder and speaks to its own simulator, whatever the environment says. */
-const STANDS_ALONE = {
-  DATABASE_URL: '',
-  KAFKA_BROKERS: '',
-  REDIS_URL: '',
-  GATEWAY_URL: '',
-  CAUDAL_SERVICES: '',
-  CAUDAL_LOG_FILE: '',
-  NODE_ENV: 'production',
-  LOG_LEVEL: 'warn',
-  HOST: '127.0.0.1',
-  SIMULATOR_PORT: '0',
-};
+export interface ServerOptions {
+  /** Default: postgres. */
+  readonly bus?: BenchBus | undefined;
+  /** So many processes of each service, and one with the API; undefined: all in one process. At most `MAX_INSTANCES`. */
+  readonly instances?: number | undefined;
+  /** A folder for a CPU profile of each process, written when it stops. */
+  readonly profile?: string | undefined;
+  /** Told what is being done, for a person who waits. */
+  readonly onPhase: (phase: string) => void;
+}
 
-/** A Caudal of our own with its PostgreSQL, as processes of their own. */
+/** A Caudal of our own with its PostgreSQL, and its Kafka if that is the bus, as processes of their own. */
 export interface BenchServer {
+  readonly dataDir: string;
+  /** Of the API. */
   readonly port: number;
   readonly url: string;
-  readonly pid: number;
+  /** Of Caudal's processes. */
+  readonly pids: readonly number[];
   readonly postgresPid: number;
+  /** Undefined where the log is the bus. */
+  readonly kafkaPid: number | undefined;
   readonly database: Database;
   /** Stops it and its PostgreSQL, and starts both on the same data. */
   restart(): Promise<void>;
+  /** Stops it; its PostgreSQL goes on, and with it `database`. */
+  halt(): Promise<void>;
   /**
    * Ends the server with SIGKILL, and PostgreSQL when asked for, which would else go on; until the next `start` there is no
    * server. Our own connections are closed before, or we would start PostgreSQL again ourselves.
@@ -50,29 +54,35 @@ export interface BenchServer {
 }
 
 interface Running {
-  readonly child: ChildProcess;
+  readonly processes: readonly ChildProcess[];
   readonly database: Database;
   readonly postgresPid: number;
 }
 
 /**
  * Runs `work` with a server on an empty data folder and free ports, and leaves nothing behind, however it ends.
- * @param profile a folder for a CPU profile of the server, written when it stops
  * @throws Error with the end of its log when it does not start
  */
-export function withBenchServer<T>(profile: string | undefined, work: (server: BenchServer) => Promise<T>): Promise<T> {
-  return withDataFolder((dataDir) => runServer(dataDir, profile, work));
+export function withBenchServer<T>(options: ServerOptions, work: (server: BenchServer) => Promise<T>): Promise<T> {
+  return withDataFolder((dataDir) => {
+    if (options.bus !== 'kafka') return runServer(dataDir, options, undefined, work);
+    return withKafka(dataDir, options.onPhase, (kafka) => runServer(dataDir, options, kafka, work));
+  });
 }
 
 async function runServer<T>(
   dataDir: string,
-  profile: string | undefined,
+  options: ServerOptions,
+  kafka: Kafka | undefined,
   work: (server: BenchServer) => Promise<T>,
 ): Promise<T> {
-  const port = await freePort();
+  const port = await freePort(HOST);
+  const bus: Record<string, string> =
+    kafka === undefined ? {} : { KAFKA_BROKERS: kafka.bootstrap.join(','), KAFKA_REPLICATION: '1' };
   let running: Running | undefined;
   const start = async (): Promise<void> => {
-    running = await startServer(dataDir, port, profile);
+    options.onPhase('starting a server');
+    running = await startServer(dataDir, port, bus, options);
   };
   const take = (): Running | undefined => {
     const taken = running;
@@ -82,26 +92,32 @@ async function runServer<T>(
   const stop = async (): Promise<void> => {
     const stopped = take();
     if (stopped === undefined) return;
-    await endProcess(stopped.child);
+    await endAll(stopped.processes);
     await stopped.database.close();
   };
   try {
     await start();
     return await work({
+      dataDir,
       port,
-      url: `http://127.0.0.1:${port}`,
-      get pid() {
-        return running!.child.pid!;
+      url: `http://${HOST}:${port}`,
+      get pids() {
+        return running!.processes.map(({ pid }) => pid!);
       },
       get postgresPid() {
         return running!.postgresPid;
       },
+      kafkaPid: kafka?.brokers[0]?.pid,
       get database() {
         return running!.database;
       },
       restart: async () => {
         await stop();
         await start();
+      },
+      halt: async () => {
+        await endAll(running!.processes);
+        running = { ...running!, processes: [] };
       },
       kill: async (withPostgres) => killServer(take()!, withPostgres),
       start,
@@ -111,85 +127,53 @@ async function runServer<T>(
   }
 }
 
-async function startServer(dataDir: string, port: number, profile: string | undefined): Promise<Running> {
-  const child = await spawnServer(dataDir, port, profile);
+async function startServer(
+  dataDir: string,
+  port: number,
+  bus: Readonly<Record<string, string>>,
+  { instances, profile }: ServerOptions,
+): Promise<Running> {
+  await writeFile(join(dataDir, 'server.pid'), '');
+  const started = await Promise.allSettled(
+    settingsOf(instances).map(async (settings, i) => {
+      const env = { ...bus, ...settings };
+      return startServerProcess({ dataDir, port: i === 0 ? port : await freePort(HOST), profile, env });
+    }),
+  );
+  const processes = started.filter((result) => result.status === 'fulfilled').map(({ value }) => value);
   try {
+    const failed = started.find((result) => result.status === 'rejected');
+    if (failed !== undefined) throw failed.reason;
     const config = readConfig({ CAUDAL_DATA: dataDir });
     const database = await openDatabase(config, createLog('silent'), SERVICES_WITH_TABLES);
     const pidFile = await readFile(join(dataDir, 'postgres/postmaster.pid'), 'utf8');
-    return { child, database, postgresPid: Number.parseInt(pidFile, 10) };
+    return { processes, database, postgresPid: Number.parseInt(pidFile, 10) };
   } catch (cause) {
-    await endProcess(child);
+    await endAll(processes);
     throw cause;
   }
 }
 
-/** The server runs with the options of this process (see bin/caudal), as a user's server does. */
-async function spawnServer(dataDir: string, port: number, profile: string | undefined): Promise<ChildProcess> {
-  const logFile = join(dataDir, 'server.log');
-  const log = await open(logFile, 'a');
-  const profiling = profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profile}`];
-  const child = spawn(process.execPath, [...process.execArgv, ...profiling, CLI, 'start'], {
-    env: { ...process.env, ...STANDS_ALONE, PORT: String(port), CAUDAL_DATA: dataDir },
-    stdio: ['ignore', log.fd, log.fd],
-  });
-  const spawned = once(child, 'spawn');
-  await log.close();
-  try {
-    await spawned;
-    await writeFile(join(dataDir, 'server.pid'), String(child.pid));
-    await untilReady(child, port);
-    return child;
-  } catch (cause) {
-    await endProcess(child);
-    const lines = (await readFile(logFile, 'utf8')).trim().split('\n').slice(-LOG_LINES_SHOWN);
-    throw new Error(`the server of the benchmark does not start: ${(cause as Error).message}\n${lines.join('\n')}`, {
-      cause,
-    });
-  }
+/** The settings of each process, that with the API first. What looks on is with the API, so that there is one of it too. */
+function settingsOf(instances: number | undefined): readonly Readonly<Record<string, string>>[] {
+  if (instances === undefined) return [{}];
+  const services = INSTANCED.flatMap((service) => Array.from({ length: instances }, () => service));
+  return [
+    { CAUDAL_SERVICES: 'api,metrics' },
+    ...services.map((service) => ({ CAUDAL_SERVICES: service, DATABASE_POOL_SIZE: POOL_OF_SERVICES })),
+  ];
 }
 
-async function untilReady(child: ChildProcess, port: number): Promise<void> {
-  const deadline = Date.now() + START_LIMIT_MS;
-  for (;;) {
-    if (hasEnded(child)) throw new Error(`it ended with code ${child.exitCode ?? child.signalCode}`);
-    const answer = await fetch(`http://127.0.0.1:${port}/health/ready`).catch(() => undefined);
-    await answer?.arrayBuffer();
-    if (answer?.ok) return;
-    if (Date.now() > deadline) throw new Error(`it is not ready after ${START_LIMIT_MS / 1000} s`);
-    await sleep(LOOK_MS);
-  }
+async function endAll(processes: readonly ChildProcess[]): Promise<void> {
+  await Promise.all(processes.map(endServerProcess));
 }
 
-async function killServer({ child, database, postgresPid }: Running, withPostgres: boolean): Promise<number> {
+async function killServer({ processes, database, postgresPid }: Running, withPostgres: boolean): Promise<number> {
   await database.close();
-  const ended = once(child, 'exit');
+  const ended = Promise.all(processes.map((child) => once(child, 'exit')));
   const killedAt = performance.now();
-  child.kill('SIGKILL');
+  for (const child of processes) child.kill('SIGKILL');
   if (withPostgres) process.kill(postgresPid, 'SIGKILL');
   await ended;
   return killedAt;
-}
-
-async function endProcess(child: ChildProcess): Promise<void> {
-  if (hasEnded(child)) return;
-  const ended = once(child, 'exit');
-  child.kill('SIGTERM');
-  const timer = setTimeout(() => child.kill('SIGKILL'), STOP_LIMIT_MS);
-  await ended;
-  clearTimeout(timer);
-}
-
-function hasEnded(child: ChildProcess): boolean {
-  return child.exitCode !== null || child.signalCode !== null || child.pid === undefined;
-}
-
-async function freePort(): Promise<number> {
-  const probe = createServer();
-  probe.listen(0, '127.0.0.1');
-  await once(probe, 'listening');
-  const { port } = probe.address() as AddressInfo;
-  probe.close();
-  await once(probe, 'close');
-  return port;
 }

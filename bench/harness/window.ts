@@ -4,16 +4,19 @@ import type { LoadReport } from '../load/protocol.ts';
 import { countPayments, type PaymentCounts } from './books.ts';
 import type { RunningLoad } from './load.ts';
 import type { BenchServer } from './server.ts';
-import { peakMemoryMib, type Usage, usageOf } from './usage.ts';
+import { peakMemoryMib, usageOf } from './usage.ts';
 
 /** Told what is being done, for a person who waits. */
 export type OnPhase = (phase: string) => void;
 
-/** Cores in use while it was measured. */
-export interface Cores {
+/** What each part used, seconds of processor time or cores. */
+export interface Usages {
+  /** All of Caudal's own processes. */
   readonly server: number;
   readonly simulator: number;
   readonly postgres: number;
+  /** Absent where the log is the bus. */
+  readonly kafka?: number;
   readonly load: number;
 }
 
@@ -25,9 +28,11 @@ export interface MeasuredWindow<Report = LoadReport> {
   /** Events appended meanwhile, a second. */
   readonly eventsPerSecond: number;
   readonly report: Report;
-  /** Undefined where the system does not tell. */
-  readonly cpu: Cores | undefined;
-  /** Of the server so far. */
+  /** Seconds of processor time. Undefined where the system does not tell. */
+  readonly cpuSeconds: Usages | undefined;
+  /** The same by the time that it took: cores. */
+  readonly cpu: Usages | undefined;
+  /** Of the server so far, the sum of its processes. */
   readonly rssMb: number | undefined;
 }
 
@@ -50,18 +55,23 @@ export async function measureWindow<Report>(
   onPhase('warming up');
   await sleep(warmUpMs);
   onPhase(`measuring for ${seconds} s`);
-  const before = allUsage(server, load);
+  const before = usagesOf(server, load.pid);
   const eventsBefore = await countEvents(server.database.pool);
   const from = Date.now();
   load.measure();
   await sleep(seconds * 1000);
   const to = Date.now();
   const events = (await countEvents(server.database.pool)) - eventsBefore;
-  const after = allUsage(server, load);
+  const after = usagesOf(server, load.pid);
   const report = await load.stop();
   const took = (to - from) / 1000;
-  const cpu = coresBetween(before, after, took);
-  return { from, to, eventsPerSecond: Math.round(events / took), report, cpu, rssMb: peakMemoryMib(server.pid) };
+  const cpuSeconds = before && after && mapUsages(after, (seconds, part) => seconds - before[part]!);
+  return {
+    ...{ from, to, report, cpuSeconds },
+    eventsPerSecond: Math.round(events / took),
+    cpu: cpuSeconds && mapUsages(cpuSeconds, (seconds) => Math.round((seconds / took) * 100) / 100),
+    rssMb: sumOf(server.pids.map(peakMemoryMib)),
+  };
 }
 
 export async function countEvents(sql: Sql): Promise<number> {
@@ -106,31 +116,28 @@ export async function untilFinished({ database }: BenchServer, acknowledged: num
   }
 }
 
-interface AllUsage {
-  readonly server: Usage | undefined;
-  readonly postgres: Usage | undefined;
-  readonly load: Usage | undefined;
-}
-
-function allUsage(server: BenchServer, load: { readonly pid: number }): AllUsage {
+/** Undefined where the system does not tell. */
+function usagesOf({ pids, postgresPid, kafkaPid }: BenchServer, loadPid: number): Usages | undefined {
+  const servers = pids.map((pid) => usageOf(pid, postgresPid));
+  const server = sumOf(servers.map((usage) => usage?.own));
+  const simulator = sumOf(servers.map((usage) => usage?.children));
+  const postgres = usageOf(postgresPid);
+  const kafka = kafkaPid === undefined ? undefined : usageOf(kafkaPid)?.own;
+  const load = usageOf(loadPid)?.own;
+  if (server === undefined || simulator === undefined || postgres === undefined || load === undefined) return undefined;
   return {
-    server: usageOf(server.pid, server.postgresPid),
-    postgres: usageOf(server.postgresPid),
-    load: usageOf(load.pid),
+    ...{ server, simulator, postgres: postgres.own + postgres.children },
+    ...(kafka !== undefined && { kafka }),
+    load,
   };
 }
 
-function coresBetween(before: AllUsage, after: AllUsage, seconds: number): Cores | undefined {
-  if (before.server === undefined || before.postgres === undefined || before.load === undefined) return undefined;
-  const cores = (from: number, to: number | undefined): number =>
-    Math.round((((to ?? from) - from) / seconds) * 100) / 100;
-  return {
-    server: cores(before.server.own, after.server?.own),
-    simulator: cores(before.server.children, after.server?.children),
-    postgres: cores(
-      before.postgres.own + before.postgres.children,
-      after.postgres && after.postgres.own + after.postgres.children,
-    ),
-    load: cores(before.load.own, after.load?.own),
-  };
+function mapUsages(usages: Usages, how: (value: number, part: keyof Usages) => number): Usages {
+  const entries = Object.entries(usages) as [keyof Usages, number][];
+  return Object.fromEntries(entries.map(([part, value]) => [part, how(value, part)])) as unknown as Usages;
+}
+
+/** Undefined when one of them is. */
+function sumOf(values: readonly (number | undefined)[]): number | undefined {
+  return values.reduce((sum, value) => (sum === undefined || value === undefined ? undefined : sum + value), 0);
 }

@@ -57,8 +57,7 @@ const MIB = 1024 * 1024;
  */
 export function benchGrowth(options: GrowthOptions): Promise<GrowthResult> {
   const { onPhase, seconds, connections, wallets } = options;
-  onPhase('starting a server');
-  return withBenchServer(undefined, async (server) => {
+  return withBenchServer({ onPhase }, async (server) => {
     const customers = customersOf(wallets);
     onPhase(`opening ${wallets} wallets`);
     const opening = await openWallets(server.url, customers);

@@ -2,13 +2,15 @@ import { checkBooks, countWindow } from '../harness/books.ts';
 import { measureLimit } from '../harness/limit.ts';
 import { startLoad } from '../harness/load.ts';
 import { type BenchServer, withBenchServer } from '../harness/server.ts';
+import type { BenchBus } from '../harness/shape.ts';
+import { untilShared } from '../harness/shares.ts';
 import { type Versions, versions } from '../harness/versions.ts';
 import { CURRENCY, customersOf, openWallets } from '../harness/wallets.ts';
 import {
-  type Cores,
   type MeasuredWindow,
   measureWindow,
   type OnPhase,
+  type Usages,
   untilFilled,
   untilFinished,
 } from '../harness/window.ts';
@@ -16,9 +18,16 @@ import type { Percentiles } from '../load/histogram.ts';
 import type { PaymentPlan } from '../load/protocol.ts';
 
 export interface PaymentsOptions {
+  /** The load runs so long before it is measured, seconds. */
+  readonly warmUp: number;
+  readonly bus: BenchBus;
+  /** See `ServerOptions`. */
+  readonly instances?: number;
   readonly seconds: number;
   readonly connections: number;
   readonly method: PaymentPlan['method'];
+  /** Every so many-th payment is answered with its final status only. */
+  readonly sampleEvery: number;
   /** The share of payments that go to one wallet, 0 to 1. */
   readonly hot: number;
   readonly wallets: number;
@@ -38,7 +47,13 @@ export interface PaymentsResult extends Versions {
   readonly ratio_to_limit: number;
   readonly ledger_balanced: boolean;
   readonly rss_mb: number | undefined;
-  readonly cpu: Cores | undefined;
+  /** Cores in use. */
+  readonly cpu: Usages | undefined;
+  /** Seconds of processor time for each 1,000 payments completed in the time measured; undefined where the system does not tell. */
+  readonly cpu_seconds_per_1000: CpuPerPayments | undefined;
+  readonly bus: BenchBus;
+  /** Processes of each service; null: all services are in one process. */
+  readonly instances: number | null;
   readonly seconds: number;
   readonly connections: number;
   readonly method: string;
@@ -55,8 +70,15 @@ export interface PaymentsResult extends Versions {
   readonly load_us_per_request: number;
 }
 
-const WARM_UP_MS = 2000;
-const SAMPLE_EVERY = 50;
+/** Of the payments' own parts: neither the load nor the card gateway is one. */
+export interface CpuPerPayments {
+  /** All of Caudal's own processes. */
+  readonly platform: number;
+  readonly postgres: number;
+  /** Absent where the log is the bus. */
+  readonly kafka?: number;
+}
+
 const LIMIT_SECONDS = 5;
 
 /**
@@ -64,17 +86,18 @@ const LIMIT_SECONDS = 5;
  * waits for all, checks every balance, and measures what PostgreSQL could take at most.
  */
 export function benchPayments(options: PaymentsOptions): Promise<PaymentsResult> {
-  const { method, hot, connections, preloadEvents, onPhase } = options;
-  onPhase('starting a server');
-  return withBenchServer(options.profile, async (server) => {
+  const { method, hot, connections, sampleEvery, preloadEvents, onPhase } = options;
+  return withBenchServer(options, async (server) => {
+    onPhase('waiting until every process has its share of the partitions');
+    await untilShared(server, options.instances ?? 1);
     const customers = customersOf(options.wallets);
     onPhase(`opening ${customers.length} wallets`);
     const opening = method === 'wallet' ? await openWallets(server.url, customers) : new Map<string, number>();
     const plan = { method, hot, customers, currency: CURRENCY };
-    const load = startLoad({ port: server.port, connections, sampleEvery: SAMPLE_EVERY, plan });
+    const load = startLoad({ port: server.port, connections, sampleEvery, plan });
     try {
       const eventsBefore = await untilFilled(server, preloadEvents, onPhase);
-      const window = await measureWindow(server, load, { ...options, warmUpMs: WARM_UP_MS });
+      const window = await measureWindow(server, load, { ...options, warmUpMs: options.warmUp * 1000 });
       return await conclude(server, { ...window, eventsBefore }, opening, options);
     } finally {
       load.kill();
@@ -89,7 +112,7 @@ async function conclude(
   options: PaymentsOptions,
 ): Promise<PaymentsResult> {
   const { database } = server;
-  const { report, cpu, rssMb, from, to, eventsBefore, eventsPerSecond } = window;
+  const { report, cpu, cpuSeconds, rssMb, from, to, eventsBefore, eventsPerSecond } = window;
   const seconds = (to - from) / 1000;
   options.onPhase('waiting for the last payments');
   const payments = await untilFinished(server, report.acknowledged);
@@ -111,6 +134,9 @@ async function conclude(
     ledger_balanced: books.balanced && complete && payments.unfinished === 0,
     rss_mb: rssMb,
     cpu,
+    cpu_seconds_per_1000: cpuSeconds && cpuPer1000(cpuSeconds, counts.completed),
+    bus: options.bus,
+    instances: options.instances ?? null,
     ...(await versions(database.pool)),
     seconds: options.seconds,
     connections: options.connections,
@@ -124,5 +150,14 @@ async function conclude(
     completion_samples: report.completionSamples,
     events_before: eventsBefore,
     load_us_per_request: report.cpuUsPerRequest,
+  };
+}
+
+function cpuPer1000({ server, postgres, kafka }: Usages, completed: number): CpuPerPayments {
+  const per1000 = (seconds: number): number => Math.round((seconds / Math.max(1, completed)) * 1e6) / 1000;
+  return {
+    platform: per1000(server),
+    postgres: per1000(postgres),
+    ...(kafka !== undefined && { kafka: per1000(kafka) }),
   };
 }

@@ -159,8 +159,7 @@ function cellOf(tool: Tool, cell: Cell, report: CellReport): PeerCell {
 /** Wallet payments through the API, of which every one is answered with its final status. */
 function measureHttp(options: PeersOptions): Promise<ToolResult> {
   const { onPhase, accounts } = options;
-  onPhase('starting a server');
-  return withBenchServer(undefined, async (server) => {
+  return withBenchServer({ onPhase }, async (server) => {
     const customers = customersOf(accounts);
     onPhase('opening the accounts');
     const opening = await openWallets(server.url, customers);

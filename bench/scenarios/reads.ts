@@ -5,7 +5,7 @@ import { startReads } from '../harness/load.ts';
 import { type BenchServer, withBenchServer } from '../harness/server.ts';
 import { type Versions, versions } from '../harness/versions.ts';
 import { customersOf, openWallets } from '../harness/wallets.ts';
-import { type Cores, type MeasuredWindow, measureWindow, type OnPhase, untilFinished } from '../harness/window.ts';
+import { type MeasuredWindow, measureWindow, type OnPhase, type Usages, untilFinished } from '../harness/window.ts';
 import { startWriter, type WriterReport } from '../harness/writer.ts';
 import type { KindReport, ReadKind, ReadReport } from '../load/protocol.ts';
 
@@ -41,7 +41,7 @@ export interface ReadsResult extends Versions {
   readonly connections: number;
   readonly mix: number;
   readonly events_before: number;
-  readonly cpu: Cores | undefined;
+  readonly cpu: Usages | undefined;
   readonly load_us_per_request: number;
 }
 
@@ -58,8 +58,7 @@ const COMPARED = 100;
  */
 export function benchReads(options: ReadsOptions): Promise<ReadsResult> {
   const { onPhase } = options;
-  onPhase('starting a server');
-  return withBenchServer(undefined, async (server) => {
+  return withBenchServer({ onPhase }, async (server) => {
     const customers = customersOf(options.wallets);
     onPhase(`opening ${customers.length} wallets`);
     const opening = await openWallets(server.url, customers);

@@ -66,8 +66,7 @@ const IDS_AT_ONCE = 10_000;
  */
 export function benchRecovery(options: RecoveryOptions): Promise<RecoveryResult> {
   const { onPhase, connections } = options;
-  onPhase('starting a server');
-  return withBenchServer(undefined, async (server) => {
+  return withBenchServer({ onPhase }, async (server) => {
     const customers = customersOf(options.wallets);
     onPhase(`opening ${customers.length} wallets`);
     const opening = await openWallets(server.url, customers);

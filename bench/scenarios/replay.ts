@@ -52,8 +52,7 @@ const SAMPLE_EVERY = 1000;
  */
 export function benchReplay(options: ReplayOptions): Promise<ReplayResult> {
   const { onPhase } = options;
-  onPhase('starting a server');
-  return withBenchServer(undefined, async (server) => {
+  return withBenchServer({ onPhase }, async (server) => {
     const customers = customersOf(options.wallets);
     onPhase(`opening ${customers.length} wallets`);
     const opening = await openWallets(server.url, customers);

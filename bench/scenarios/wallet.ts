@@ -39,8 +39,7 @@ const DAYS = 730;
 
 /** Reads one wallet with a long history, when the server knows it and when it has just started. */
 export function benchWallet(options: WalletOptions): Promise<WalletResult> {
-  options.onPhase('starting a server');
-  return withBenchServer(undefined, async (server) => {
+  return withBenchServer(options, async (server) => {
     options.onPhase(`making a wallet of ${options.events} events`);
     await makeHistory(server, options.events);
     options.onPhase('reading');

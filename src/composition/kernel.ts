@@ -132,11 +132,15 @@ export function createKernel(
   });
   const definitions = new Map(catalog.map((definition) => [definition.type, definition]));
   const { announce } = presence;
-  const onLog = (name: string, types: readonly string[], settings: Partial<ConsumerSettings>): Consumer =>
-    createConsumer(
+  const readers: Consumer[] = [];
+  const onLog = (name: string, types: readonly string[], settings: Partial<ConsumerSettings>): Consumer => {
+    const reader = createConsumer(
       { ...config, name, member: config.instance, types, ...settings },
       { store, groups, tail, topologies, announce },
     );
+    readers.push(reader);
+    return reader;
+  };
   /** Of a service's messages: from the bus, or the log where that is the bus. */
   const ofService = (name: string, types: readonly string[]): Consumer =>
     backend.bus?.consumer({ name, types }, { topologies, groups, announce }) ?? onLog(name, types, {});
@@ -223,6 +227,8 @@ export function createKernel(
       });
       await presence.start();
       endPoll = clock.every(config.pollMs, () => {
+        // Who only stands by is not woken for what another reads.
+        wakeCall.hear(readers.some(({ owned }) => owned.length > 0));
         if (!tail.alone) tail.wake();
       });
       await relay?.start();

@@ -3,6 +3,7 @@ import { readdir, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { openFolder } from '../support/data-folder.ts';
+import { cacheDir } from '../support/kafka.ts';
 import { runProgram } from '../support/program.ts';
 
 /** As they are documented: scripts read them. */
@@ -17,6 +18,9 @@ const KEYS = [
   'ledger_balanced',
   'rss_mb',
   'cpu',
+  'cpu_seconds_per_1000',
+  'bus',
+  'instances',
   'commit',
   'node',
   'postgres',
@@ -24,6 +28,9 @@ const KEYS = [
 
 /** A server that was killed is taken for dead sooner than by default. */
 const SOON = { BUS_HEARTBEAT_MS: '200', BUS_LEASE_MS: '1000' };
+
+/** Where Kafka is installed already. */
+const WITH_KAFKA = { CAUDAL_CACHE: cacheDir };
 
 /** Runs a benchmark, which must leave nothing in the folder for temporary files. */
 async function bench(args: readonly string[], env: Readonly<Record<string, string>> = {}) {
@@ -44,6 +51,27 @@ describe('bench', () => {
     assert.ok(result.payments_per_second > 0 && result.limit_events_per_second > result.events_per_second);
     assert.deepEqual([result.errors, result.unfinished, result.declined, result.ledger_balanced], [0, 0, 0, true]);
     assert.equal(result.node, process.versions.node);
+    assert.deepEqual([result.bus, result.instances], ['postgres', null]);
+    const { platform, postgres, kafka } = result.cpu_seconds_per_1000;
+    assert.ok(platform > 0 && postgres > 0 && kafka === undefined);
+  });
+
+  test('does the same on a Kafka of its own, with two processes of each service', async () => {
+    const sizes = ['--seconds', '1', '--warm-up', '0', '--connections', '4', '--wallets', '10'];
+    const result = await bench(['payments', '--bus', 'kafka', '--instances', '2', ...sizes], WITH_KAFKA);
+    assert.deepEqual([result.bus, result.instances], ['kafka', 2]);
+    assert.deepEqual([result.errors, result.unfinished, result.declined, result.ledger_balanced], [0, 0, 0, true]);
+    const { platform, postgres, kafka } = result.cpu_seconds_per_1000;
+    assert.ok(platform > 0 && postgres > 0 && kafka > 0);
+  });
+
+  test('carries a log to Kafka, and finds every event there and noted', async () => {
+    const result = await bench(['relay', '--events', '1000'], WITH_KAFKA);
+    assert.ok(result.events >= 1000 && result.events_per_second > 0 && result.complete);
+    const sum = (of: 'events' | 'messages' | 'landings' | 'landed'): number =>
+      result.topics.reduce((total: number, topic: Record<typeof of, number>) => total + topic[of], 0);
+    assert.deepEqual([sum('events'), sum('messages'), sum('landings'), sum('landed')], Array(4).fill(result.events));
+    for (const part of ['relay', 'postgres', 'kafka']) assert.ok(result.cpu_seconds[part] > 0, part);
   });
 
   test('does the same with cards through the simulator', async () => {

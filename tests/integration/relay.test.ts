@@ -193,6 +193,40 @@ test('brokers that fail in the middle of it lose nothing and change no order', a
   await until('nothing is wrong any more', () => relay.trouble === undefined);
 });
 
+test('one batch is sent while that before it is noted; when it cannot be noted, both are sent again', async (t) => {
+  const backend = await openPostgres(t);
+  const { pool } = backend;
+  const partitions = new Partitions();
+  const publish = await openPublisher(t, backend);
+  await publish(12);
+  let release: () => void = () => undefined;
+  const held = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  const holding = pool.transaction(async (sql) => {
+    await sql.query('LOCK TABLE event_landings IN ACCESS EXCLUSIVE MODE');
+    await startRelay(t, backend, partitions.destination);
+    await held;
+  });
+  onEnd(t, release);
+  await until('two batches are written', () => partitions.count >= 20);
+  const waiting = async (): Promise<number | undefined> => {
+    const rows = await pool.query<{ pid: number }>(
+      'SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND cardinality(pg_blocking_pids(pid)) > 0',
+    );
+    return rows[0]?.pid;
+  };
+  await until('the first waits to be noted', async () => (await waiting()) !== undefined);
+  assert.equal(partitions.count, 20);
+  await pool.query('SELECT pg_terminate_backend($1)', [await waiting()]);
+  await until('both are sent again', () => partitions.count >= 40);
+  release();
+  await holding;
+  await until('all are noted', async () => (await noted(backend)) >= 12 * KEYS.length);
+  checkComplete(partitions, 12);
+  assert.equal(await noted(backend), 12 * KEYS.length);
+});
+
 test('when the active one dies another takes over within its lease, and what the first did late is not noted', async (t) => {
   const backend = await openPostgres(t);
   const partitions = new Partitions();

@@ -38,3 +38,31 @@ test('after an outage in which it tried several times, it listens once, and hear
   wakeCall.notify();
   await until('it hears', () => heard > before);
 });
+
+test('one that nobody needs to wake hears nothing, and is woken when that changes', async (t) => {
+  const url = await createDatabase();
+  const pool = createPool({ url, applicationName: 'test', maxConnections: 1, statementTimeoutMs: 10_000 }, () => {});
+  t.after(() => pool.close());
+  const heard = { idle: 0, other: 0 };
+  const idle = createWakeCall(url, NAME, pool, createLog('silent'), () => heard.idle++);
+  const other = createWakeCall(url, NAME, pool, createLog('silent'), () => heard.other++);
+  for (const wakeCall of [idle, other]) {
+    await wakeCall.start();
+    t.after(() => wakeCall.stop());
+  }
+  idle.hear(false);
+  // What is under way may still be heard.
+  const silent = async (): Promise<boolean> => {
+    const before = { ...heard };
+    idle.notify();
+    await until('the other hears', () => heard.other > before.other);
+    return heard.idle === before.idle;
+  };
+  await until('it does not hear any more', silent);
+  for (let i = 0; i < 20; i++) assert.ok(await silent());
+  const before = heard.idle;
+  idle.hear(true);
+  await until('it is woken', () => heard.idle === before + 1);
+  other.notify();
+  await until('it hears again', () => heard.idle > before + 1);
+});

@@ -166,6 +166,7 @@ function createBackend(
 ): Backend {
   const random = createRandom(seedOf(seed, machine.name));
   const home = topologyOf(layout.config);
+  let hears = true;
   return {
     ...view,
     topologies: topologiesFrom(home),
@@ -178,7 +179,14 @@ function createBackend(
     }),
     othersMayWrite: async () => false,
     wakeCall: (onWake) => ({
-      start: async () => listen(onWake),
+      start: async () =>
+        listen(() => {
+          if (hears) onWake();
+        }),
+      hear: (wanted) => {
+        if (wanted && !hears) onWake();
+        hears = wanted;
+      },
       notify: () => {
         if (faults.hit('crash before waking others')) machine.kill();
         else if (!faults.hit('wake-up lost')) wakeOthers();

@@ -1,4 +1,5 @@
 import { Command, Option } from 'commander';
+import { BUSES, MAX_INSTANCES } from '../../../bench/harness/shape.ts';
 import type { PaymentsOptions, PaymentsResult } from '../../../bench/scenarios/payments.ts';
 import { foundSomethingWrong } from '../failure.ts';
 import { share, wholeNumber, withExample, withJson } from '../options.ts';
@@ -10,15 +11,32 @@ type Arguments = Omit<PaymentsOptions, 'onPhase'> & { readonly json?: boolean };
 export function paymentsCommand(): Command {
   const payments = new Command('payments')
     .description('payments a second from POST to their final status, on a server and data folder of its own')
+    .addOption(new Option('--bus <bus>', 'what carries events between services').choices(BUSES).default('postgres'))
+    .option(
+      '--instances <number>',
+      'so many processes of each service and one with the API; all in one process when not given',
+      wholeNumber(1, MAX_INSTANCES),
+    )
     .option('--seconds <number>', 'how long is measured', wholeNumber(1, 3600), 10)
+    .option('--warm-up <seconds>', 'how long the load runs before that', wholeNumber(0, 600), 2)
     .option('--connections <number>', 'clients, each with one payment on its way', wholeNumber(1, 10_000), 256)
     .addOption(new Option('--method <method>', 'how is paid').choices(['wallet', 'credit_card']).default('wallet'))
+    .option(
+      '--sample-every <number>',
+      'every so many-th payment is answered with its final status; 1: no client asks for more before',
+      wholeNumber(1),
+      50,
+    )
     .option('--hot <share>', 'share of the payments, 0 to 1, that go to one wallet', share, 0)
     .option('--wallets <number>', 'how many wallets there are', wholeNumber(1, 1_000_000), 1000)
     .option('--preload-events <number>', 'fill the store with so many events first', wholeNumber(0), 0)
-    .option('--profile <folder>', 'write a CPU profile of the server there')
+    .option('--profile <folder>', 'write a CPU profile of each of its processes there')
     .action(run);
-  return withExample(withJson(payments), 'bench payments --seconds 30 --connections 256 --hot 1');
+  return withExample(
+    withJson(payments),
+    'bench payments --seconds 30 --connections 256 --hot 1',
+    'bench payments --bus kafka --instances 2',
+  );
 }
 
 async function run({ json, ...options }: Arguments): Promise<void> {
@@ -32,6 +50,8 @@ async function run({ json, ...options }: Arguments): Promise<void> {
 function print(result: PaymentsResult): void {
   const { post_ms, completion_ms, completion_by_server_ms, cpu } = result;
   console.log(paint('bold', `${result.payments_per_second} completed ${result.method} payments/s`));
+  const { bus, instances } = result;
+  console.log(`on ${bus}, ${instances === null ? 'one process' : `${instances} of each service and one with the API`}`);
   printTable(
     [
       { what: 'POST', ...post_ms },
@@ -53,13 +73,18 @@ function print(result: PaymentsResult): void {
     events: `${result.events_per_second}/s, ${result.ratio_to_limit} of the limit of ${result.limit_events_per_second}/s`,
     'events before': result.events_before,
     memory: result.rss_mb === undefined ? undefined : `${result.rss_mb} MiB at most, the server`,
-    cores:
-      cpu === undefined
-        ? undefined
-        : Object.entries(cpu)
-            .map(([part, cores]) => `${part} ${cores}`)
-            .join(', '),
+    'CPU seconds for 1,000 payments': partsOf(result.cpu_seconds_per_1000),
+    cores: partsOf(cpu),
     load: `${result.load_us_per_request} µs of processor time a request, ${result.connections} connections, ${result.seconds} s, hot ${result.hot}`,
     versions: `commit ${result.commit}, Node ${result.node}, PostgreSQL ${result.postgres}`,
   });
+}
+
+function partsOf(values: object | undefined): string | undefined {
+  return (
+    values &&
+    Object.entries(values)
+      .map(([part, value]) => `${part} ${value}`)
+      .join(', ')
+  );
 }

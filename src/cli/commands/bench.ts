@@ -4,6 +4,7 @@ import { paymentsCommand } from '../bench/payments.ts';
 import { peersCommand } from '../bench/peers.ts';
 import { readsCommand } from '../bench/reads.ts';
 import { recoveryCommand } from '../bench/recovery.ts';
+import { relayCommand } from '../bench/relay.ts';
 import { replayCommand } from '../bench/replay.ts';
 import { walletCommand } from '../bench/wallet.ts';
 
@@ -11,6 +12,7 @@ const COMMANDS = [
   paymentsCommand,
   walletCommand,
   readsCommand,
+  relayCommand,
   replayCommand,
   recoveryCommand,
   growthCommand,

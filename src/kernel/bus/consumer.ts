@@ -53,6 +53,11 @@ export interface Consumer {
   readonly needsCare: boolean;
   /** Between two batches: exchanges partitions and reads the log. */
   maintain(): Promise<void>;
+  /**
+   * Reads the log while what was taken is still being handled; until it has ended, nothing but `take` and `confirm` may be called.
+   * Undefined when there is nothing to read, or partitions are to be exchanged first.
+   */
+  readAhead?(): Promise<void> | undefined;
   /** How far everything taken goes. A batch without new messages carries it too: it is what proves the membership. */
   readonly progress: Progress;
   /**
@@ -107,6 +112,8 @@ export function createConsumer(settings: ConsumerSettings, ports: Ports): Consum
   let taken: LogPosition = LOG_START;
   let idleDue = false;
   let behind = true;
+  /** Read already, and not the next: see `LogPage.beyond`. While there is any, we are behind. */
+  let beyond: readonly RecordedEvent[] = [];
   let fetching = false;
   let woken = false;
   let early: Committed[] = [];
@@ -133,6 +140,7 @@ export function createConsumer(settings: ConsumerSettings, ports: Ports): Consum
     saved = next.progress.cursor;
     taken = saved;
     inbox.reset(next.progress.cursor);
+    beyond = [];
     behind = true;
   };
 
@@ -167,8 +175,10 @@ export function createConsumer(settings: ConsumerSettings, ports: Ports): Consum
     woken = false;
     fetching = true;
     try {
-      const page = await store.readLog(inbox.fetched, { types: settings.types, limit: settings.fetchSize });
+      const { types, fetchSize: limit } = settings;
+      const page = await store.readLog(inbox.fetched, { types, limit, beyond });
       inbox.add(page.events, page.next);
+      beyond = page.beyond ?? [];
       behind = woken || !page.atEnd;
     } catch (cause) {
       behind = true;
@@ -180,6 +190,8 @@ export function createConsumer(settings: ConsumerSettings, ports: Ports): Consum
       for (const committed of waiting) accept(committed);
     }
   };
+
+  const isToRead = (): boolean => behind && ownership.owned.length > 0 && inbox.size < settings.maxInbox;
 
   const enter = async (): Promise<void> => {
     if (settings.exclusive) await groups.join(settings.name, member, on(seat.topology));
@@ -247,15 +259,16 @@ export function createConsumer(settings: ConsumerSettings, ports: Ports): Consum
       return inbox.size;
     },
     get needsCare() {
-      return view !== undefined || (behind && ownership.owned.length > 0 && inbox.size < settings.maxInbox);
+      return view !== undefined || isToRead();
     },
     maintain: async () => {
       // Who owns nothing is not told of it by a commit that is refused.
       if (view?.members.includes(member) === false)
         throw new MembershipLostError(`${member} is no longer a member of consumer ${settings.name}`);
       if (view !== undefined) await rebalance();
-      if (behind && ownership.owned.length > 0 && inbox.size < settings.maxInbox) await fetch();
+      if (isToRead()) await fetch();
     },
+    readAhead: () => (view === undefined && isToRead() ? fetch() : undefined),
     get progress() {
       return progressAt(inbox.position);
     },

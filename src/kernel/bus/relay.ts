@@ -86,6 +86,9 @@ export function createRelay(settings: RelaySettings, ports: Ports): Relay {
   let wake: () => void = () => undefined;
   let finished: Promise<void> = Promise.resolve();
   let endBeats: () => void = () => undefined;
+  /** While one batch is sent, the one before it is noted, and what comes after it is read. */
+  let noted: Promise<void> = Promise.resolve();
+  let reading: Promise<void> | undefined;
 
   const waitForWork = async (): Promise<void> => {
     if (stopping || consumer.pending > 0 || consumer.needsCare) return;
@@ -95,11 +98,20 @@ export function createRelay(settings: RelaySettings, ports: Ports): Relay {
   };
 
   const step = async (): Promise<void> => {
-    if (consumer.needsCare) await consumer.maintain();
+    reading = consumer.readAhead?.();
+    reading?.catch(() => undefined);
+    if (reading === undefined && consumer.needsCare) {
+      await noted;
+      await consumer.maintain();
+    }
     // Another has taken over, and knows how it is.
     if (consumer.owned.length === 0) trouble = undefined;
+    if (consumer.pending === 0) await reading;
     const taken = consumer.take(settings.maxBatch);
-    if (taken !== undefined && taken.events.length > 0) return carry(taken.events, taken.progress);
+    if (taken !== undefined && taken.events.length > 0) await carry(taken.events, taken.progress);
+    await reading;
+    if (consumer.pending > 0) return;
+    await noted;
     const progress = consumer.idleProgress();
     if (progress !== undefined) await save(progress, []);
   };
@@ -115,10 +127,12 @@ export function createRelay(settings: RelaySettings, ports: Ports): Relay {
     const departures = events.flatMap((event) => placesOnAll(topologies, event).map((place) => ({ event, place })));
     const arrivals = await send(departures);
     const now = clock.now();
-    await save(
+    await noted;
+    noted = save(
       progress,
       arrivals.flatMap((arrival) => landingsOf(arrival, arrival.offset, arrival.events, now)),
     );
+    noted.catch(() => undefined);
     lastDelayMs = clock.now() - events[0]!.time;
   };
 
@@ -147,6 +161,8 @@ export function createRelay(settings: RelaySettings, ports: Ports): Relay {
   };
 
   const recover = async (cause: unknown): Promise<void> => {
+    await Promise.allSettled([reading, noted]);
+    noted = Promise.resolve();
     const error = toError(cause);
     if (passesByWaiting(error)) log.debug({ error }, 'the relay waits');
     else log.error({ error }, 'the relay cannot go on; trying again');
@@ -211,6 +227,8 @@ export function createRelay(settings: RelaySettings, ports: Ports): Relay {
       // What is being sent to brokers that do not answer would be waited for in vain.
       await destination.close();
       await finished;
+      // What cannot be noted now is sent again by the next one.
+      await noted.catch(() => undefined);
       await consumer.stop().catch((error: Error) => log.warn({ error }, 'the relay could not leave its group'));
       await writer.close();
     },

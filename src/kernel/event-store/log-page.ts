@@ -20,9 +20,10 @@ export function toLogPage(
   const last = found[lastIndex];
   if (last === undefined) return { events: found, next, atEnd: true };
   const end = lastIndex + 1;
-  for (const { chain, chainPosition } of found.slice(end).reverse()) next[chain] = chainPosition - 1;
+  const beyond = found.slice(end);
+  for (const { chain, chainPosition } of beyond.toReversed()) next[chain] = chainPosition - 1;
   next[last.chain] = last.chainPosition;
-  return { events: found.slice(0, end), next, atEnd: false };
+  return { events: found.slice(0, end), next, atEnd: false, beyond };
 }
 
 /** Where the event stands with which a chain has, as the first of all, as many as were read at most; -1: none has. */

@@ -160,6 +160,14 @@ export interface LogPage {
   readonly next: LogPosition;
   /** True when nothing was left to read at the time. */
   readonly atEnd: boolean;
+  /** What was read and comes after the page. Given to the call that goes on from `next`, it need not be read again. */
+  readonly beyond?: readonly RecordedEvent[];
+}
+
+export interface LogRead {
+  readonly types?: readonly string[];
+  readonly limit: number;
+  readonly beyond?: readonly RecordedEvent[];
 }
 
 /** The port of the event store: PostgreSQL in production, memory in simulations; one contract suite for both. */
@@ -172,11 +180,11 @@ export interface Store {
     stream: StreamRef,
     options: { readonly from?: number; readonly limit: number; readonly backwards?: boolean },
   ): Promise<readonly RecordedEvent[]>;
-  /** The log after `after`: up to `limit` events of each chain; `types` undefined: every type. */
-  readLog(
-    after: LogPosition,
-    options: { readonly types?: readonly string[]; readonly limit: number },
-  ): Promise<LogPage>;
+  /**
+   * The log after `after`: up to `limit` events of each chain; `types` undefined: every type; `beyond`: that of the page that ended
+   * there, read with the same types and limit.
+   */
+  readLog(after: LogPosition, options: LogRead): Promise<LogPage>;
   /** The end of the log at this moment. */
   head(): Promise<LogPosition>;
   findAnswers(keys: readonly { readonly scope: string; readonly key: string }[]): Promise<readonly StoredAnswer[]>;

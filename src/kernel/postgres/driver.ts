@@ -15,7 +15,7 @@ const TIMESTAMPTZ = 1184;
 export const typeParsers: pg.CustomTypesConfig = {
   getTypeParser: ((oid: number, format?: 'text' | 'binary') => {
     if (oid === INT8) return parseSafeInteger;
-    if (oid === TIMESTAMPTZ) return (text: string) => Date.parse(normalizeTimestamp(text));
+    if (oid === TIMESTAMPTZ) return parseTimestamp;
     return pg.types.getTypeParser(oid, format as 'text');
   }) as pg.CustomTypesConfig['getTypeParser'],
 };
@@ -26,9 +26,9 @@ function parseSafeInteger(text: string): number {
   return value;
 }
 
-/** `2026-11-22 02:10:11.5+00` → what Date.parse is specified for. */
-function normalizeTimestamp(text: string): string {
-  return text.replace(' ', 'T').replace(/([+-]\d\d)$/, '$1:00');
+/** `2026-11-22 02:10:11.5+00`, as sessions in UTC give it, made what Date.parse is specified for. */
+function parseTimestamp(text: string): number {
+  return Date.parse(`${text.slice(0, 10)}T${text.slice(11, -3)}Z`);
 }
 
 /** What every connection is opened with. Sessions run in UTC so that texts of times are the same everywhere. */

@@ -4,6 +4,8 @@ import { translate } from './sqlstate.ts';
 
 /** A connection that waits for notifications. */
 export interface Listener {
+  /** Whether notifications come; they do at first. */
+  hear(wanted: boolean): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -33,5 +35,8 @@ export async function openListener(
     throw translate(cause);
   }
   client.once('end', () => onEnd(reason));
-  return { close: () => client.end() };
+  return {
+    hear: async (wanted) => void (await client.query(`${wanted ? 'LISTEN' : 'UNLISTEN'} ${channel}`)),
+    close: () => client.end(),
+  };
 }

@@ -55,6 +55,26 @@ describeBackends('the log', (open) => {
     }
   });
 
+  test('what was read beyond a page need not be read again', async (t) => {
+    const { store } = await open(t);
+    const [often, seldom] = [await openWriter(t, store, 'often'), await openWriter(t, store, 'seldom')];
+    for (let round = 0; round < 5; round++) {
+      await fill([often], 9);
+      await fill([seldom], 3);
+    }
+    for (const options of [{ limit: 4 }, { limit: 7 }, { limit: 3, types: ['counter.added'] }]) {
+      let page = await store.readLog({}, options);
+      let kept = 0;
+      while (!page.atEnd) {
+        const { beyond = [], next } = page;
+        kept += beyond.length;
+        page = await store.readLog(next, { ...options, beyond });
+        assert.deepEqual(page, await store.readLog(next, options));
+      }
+      assert.ok(kept > 0);
+    }
+  });
+
   test('pages of some types cover those exactly once, and end where the log ends', async (t) => {
     const { store } = await open(t);
     const writers = [await openWriter(t, store, 'a'), await openWriter(t, store, 'b')];

@@ -1,6 +1,6 @@
-import { Producer } from '@platformatic/kafka';
 import { clientOptions, type KafkaConnection, unavailable } from './client.ts';
 import type { OutgoingMessage } from './cloud-event.ts';
+import { encodeRecord, RecordProducer } from './produce.ts';
 
 export type Compression = 'none' | 'gzip' | 'snappy' | 'lz4' | 'zstd';
 
@@ -19,7 +19,7 @@ export interface OrderedProducer {
 }
 
 export function createOrderedProducer(connection: KafkaConnection, compression: Compression): OrderedProducer {
-  let producer: Producer | undefined;
+  let producer: RecordProducer | undefined;
 
   /** One that has failed may still be about to write: its successor has an id, and so an order, of its own. */
   const drop = async (): Promise<void> => {
@@ -30,9 +30,12 @@ export function createOrderedProducer(connection: KafkaConnection, compression: 
 
   return {
     send: async (messages) => {
-      producer ??= new Producer({ ...clientOptions(connection), retries: 2, acks: -1, idempotent: true, compression });
+      producer ??= new RecordProducer({
+        ...clientOptions(connection),
+        ...{ retries: 2, acks: -1, idempotent: true, compression },
+      });
       try {
-        const { offsets = [] } = await producer.send({ messages: [...messages] });
+        const { offsets = [] } = await producer.send({ messages: messages.map(recordOf) });
         return new Map(offsets.map(({ topic, partition, offset }) => [`${topic}/${partition}`, Number(offset)]));
       } catch (cause) {
         await drop();
@@ -41,4 +44,9 @@ export function createOrderedProducer(connection: KafkaConnection, compression: 
     },
     close: drop,
   };
+}
+
+function recordOf(message: OutgoingMessage) {
+  const { topic, partition, timestamp } = message;
+  return { topic, partition, timestamp, value: encodeRecord(message) };
 }

@@ -9,6 +9,11 @@ const RECONNECT_MS = 500;
 /** Tells other processes that the log has grown, and hears when they tell us. */
 export interface WakeCall {
   start(): Promise<void>;
+  /**
+   * Whether somebody here reads the log; at first, somebody does. Every commit of every process tells all that hear it: those that
+   * need not be told would do most of their work for that, the more of them there are.
+   */
+  hear(wanted: boolean): void;
   /** Tells the others; several calls before the first is sent are one. */
   notify(): void;
   stop(): Promise<void>;
@@ -23,12 +28,24 @@ export function createWakeCall(url: string, applicationName: string, sql: Sql, l
   let stopped = false;
   let sending = false;
   let again = false;
+  let wanted = true;
 
   const listen = async (): Promise<void> => {
     listener = await openListener(url, applicationName, CHANNEL, onWake, (error) => {
       if (!stopped) log.warn({ error }, 'the wake-up connection broke; polling meanwhile');
       listenSoon();
     });
+    if (!wanted) await listener.hear(false);
+  };
+
+  const change = async (): Promise<void> => {
+    try {
+      await listener?.hear(wanted);
+    } catch (cause) {
+      // The connection has broken: the next one is opened as it is wanted then.
+      log.debug({ error: toError(cause) }, 'cannot change what is listened to');
+    }
+    if (wanted) onWake();
   };
 
   const listenSoon = (): void => {
@@ -60,6 +77,11 @@ export function createWakeCall(url: string, applicationName: string, sql: Sql, l
 
   return {
     start: listen,
+    hear: (next) => {
+      if (next === wanted) return;
+      wanted = next;
+      void change();
+    },
     notify: () => {
       if (sending) again = true;
       else void send();

@@ -1,10 +1,10 @@
 import type { EventMetadata, RecordedEvent } from '../../core/event.ts';
-import type { LogPosition } from '../../core/log-position.ts';
+import { type LogPosition, positionIn } from '../../core/log-position.ts';
 import type { Row, TableDefinition } from '../../core/table.ts';
 import { encodeArray } from '../../postgres/arrays.ts';
 import type { Sql } from '../../postgres/sql.ts';
 import { toLogPage } from '../log-page.ts';
-import type { LoadedStream, LogPage, Snapshot, StoredAnswer, StreamRef } from '../store.ts';
+import type { LoadedStream, LogPage, LogRead, Snapshot, StoredAnswer, StreamRef } from '../store.ts';
 import { monthOf } from '../store.ts';
 import { earliestStorage } from './months.ts';
 
@@ -171,28 +171,34 @@ export async function readStream(
  * sequence numbers. Within a chain no position is missing below one that is visible, since its transactions follow one
  * another; between chains an event that follows from another has the larger number and cannot be visible before it.
  */
-export async function readLog(
-  sql: Sql,
-  after: LogPosition,
-  options: { readonly types?: readonly string[]; readonly limit: number },
-): Promise<LogPage> {
+export async function readLog(sql: Sql, after: LogPosition, { types, limit, beyond = [] }: LogRead): Promise<LogPage> {
+  const kept = Map.groupBy(beyond, ({ chain }) => chain);
+  const chains = [...new Set([...Object.keys(after).map(Number), ...kept.keys()])];
   const rows = await sql.query<EventRow & { head_chain: number; head: number }>(
-    `WITH heads AS (SELECT c.chain, c.position, coalesce(a.after, 0) AS after FROM event_chains c
-        LEFT JOIN unnest($1::int[], $2::bigint[]) AS a(chain, after) USING (chain))
+    `WITH heads AS (SELECT c.chain, c.position, coalesce(a.after, 0) AS after, coalesce(a.room, $5) AS room FROM event_chains c
+        LEFT JOIN unnest($1::int[], $2::bigint[], $3::int[]) AS a(chain, after, room) USING (chain))
       SELECT h.chain AS head_chain, h.position AS head, p.* FROM heads h LEFT JOIN LATERAL (
         SELECT ${EVENT_COLUMNS} FROM events e WHERE e.chain = h.chain AND e.chain_position > h.after
-          AND e.chain_position <= h.position AND ($3::text[] IS NULL OR e.event_type = ANY($3))
-        ORDER BY e.chain_position LIMIT $4) p ON h.position > h.after
+          AND e.chain_position <= h.position AND ($4::text[] IS NULL OR e.event_type = ANY($4))
+        ORDER BY e.chain_position LIMIT h.room) p ON h.position > h.after
       ORDER BY p.sequence_number NULLS LAST`,
     [
-      encodeArray('integer', Object.keys(after).map(Number)),
-      encodeArray('bigint', Object.values(after)),
-      options.types === undefined ? null : encodeArray('text', options.types),
-      options.limit,
+      encodeArray('integer', chains),
+      encodeArray(
+        'bigint',
+        chains.map((chain) => kept.get(chain)?.at(-1)?.chainPosition ?? positionIn(after, chain)),
+      ),
+      encodeArray(
+        'integer',
+        chains.map((chain) => limit - (kept.get(chain)?.length ?? 0)),
+      ),
+      types === undefined ? null : encodeArray('text', types),
+      limit,
     ],
   );
-  const found = rows.filter((row) => row.event_id !== null).map(toEvent);
-  return toLogPage(found, new Map(rows.map((row) => [row.head_chain, row.head])), after, options.limit);
+  const read = rows.filter((row) => row.event_id !== null).map(toEvent);
+  const found = beyond.length === 0 ? read : [...beyond, ...read].sort((a, b) => a.sequence! - b.sequence!);
+  return toLogPage(found, new Map(rows.map((row) => [row.head_chain, row.head])), after, limit);
 }
 
 /** The end of every chain. */
