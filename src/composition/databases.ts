@@ -1,6 +1,7 @@
 import { readSeats } from '#kernel/bus/postgres/topologies.ts';
 import type { Log } from '#kernel/observability/log.ts';
 import { createPool } from '#kernel/postgres/pool.ts';
+import { READS, sessionName } from '#kernel/postgres/sessions.ts';
 import type { Sql } from '#kernel/postgres/sql.ts';
 import { type Config, ConfigError, databaseUrlOf, SERVICE_NAMES, type ServiceName } from '#src/config.ts';
 import { type Database, openDatabase, SERVICES_WITH_TABLES } from './database.ts';
@@ -115,7 +116,7 @@ async function refuseLeft(
   opened: readonly (string | undefined)[],
 ): Promise<void> {
   if (databaseUrl === undefined || opened.includes(databaseUrl)) return;
-  const settings = { url: databaseUrl, applicationName: `caudal check ${instance}`, maxConnections: 1 };
+  const settings = { url: databaseUrl, applicationName: sessionName(READS, instance), maxConnections: 1 };
   const pool = createPool({ ...settings, statementTimeoutMs }, () => undefined);
   try {
     const [row] = await pool.query<{ used: boolean }>(`SELECT to_regclass('bus_seats') IS NOT NULL AS used`);
