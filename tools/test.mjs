@@ -19,8 +19,6 @@ const KILL_AFTER_MS = 5_000;
 /** What must hold whatever the platform is made up of, and what it is made up of; see tests/support/platform.ts. */
 const ACCEPTANCE = join('tests', 'e2e', 'acceptance');
 const SHAPES = ['one process', 'processes', 'kafka'];
-/** Tests of several processes wait for them more than they compute. */
-const CONCURRENT_PLATFORMS = 3;
 
 const CHECKS = {
   types: ['node_modules/typescript/bin/tsc', '--noEmit'],
@@ -47,13 +45,19 @@ async function runAll(only) {
   await ensureTestServers(files, acceptance.length > 0 && shapes.includes('kafka'));
   const total = { passed: 0, failed: 0 };
   if (only === undefined) await runChecks(total);
-  await runTests(shapes.includes('one process') ? files : files.filter((file) => !acceptance.includes(file)), total);
-  for (const shape of shapes.filter((other) => other !== 'one process')) {
-    if (acceptance.length > 0) console.log(`\nThe acceptance tests on the shape "${shape}":`);
-    await runTests(acceptance, total, { CAUDAL_TEST_SHAPE: shape }, CONCURRENT_PLATFORMS);
-  }
+  // Both wait for servers more than they compute: side by side they use the processors that there are.
+  const others = files.filter((file) => !acceptance.includes(file));
+  await Promise.all([runTests(others, total), runShapes(acceptance, shapes, total)]);
   console.log(`${total.passed} passed, ${total.failed} failed`);
   if (total.failed > 0 || total.passed === 0) process.exitCode = 1;
+}
+
+async function runShapes(files, shapes, total) {
+  if (files.length === 0) return;
+  for (const shape of shapes) {
+    console.log(`\nThe acceptance tests on the shape "${shape}" begin.`);
+    await runTests(files, total, { CAUDAL_TEST_SHAPE: shape });
+  }
 }
 
 async function runChecks(total) {
@@ -73,7 +77,7 @@ function testFiles(only = '') {
   return files.filter((path) => path.includes(wanted)).sort();
 }
 
-async function runTests(files, total, settings = {}, concurrency = CONCURRENT_FILES) {
+async function runTests(files, total, settings = {}) {
   if (files.length === 0) return;
   const folder = mkdtempSync(join(tmpdir(), 'caudal-results-'));
   const results = join(folder, 'counts.json');
@@ -82,7 +86,7 @@ async function runTests(files, total, settings = {}, concurrency = CONCURRENT_FI
       ['./tools/report-progress.mjs', 'stdout'],
       ['./tools/report-counts.mjs', results],
     ].flatMap(([reporter, to]) => [`--test-reporter=${reporter}`, `--test-reporter-destination=${to}`]);
-    const limits = [`--test-concurrency=${concurrency}`, `--test-timeout=${TEST_LIMIT_MS}`];
+    const limits = [`--test-concurrency=${CONCURRENT_FILES}`, `--test-timeout=${TEST_LIMIT_MS}`];
     const args = ['--test', '--import=./tools/exit-check.mjs', ...limits, ...reporters, ...files];
     const code = await runNode(args, settings);
     addCounts(total, results, code);
