@@ -31,37 +31,63 @@ export interface ConsumerProgress extends ConsumerSeat {
 export type ComparisonSummary = Omit<Comparison, 'begin' | 'end'>;
 
 interface Ports {
-  readonly pool: Pool;
+  /** The databases of the services. */
+  readonly pools: readonly Pool[];
   /** Whether events travel through Kafka. */
   readonly relayed: boolean;
   /** The event types that a consumer reacts to. */
   types(consumer: string): readonly string[];
 }
 
-export async function readStatus({ pool, relayed, types }: Ports): Promise<MigrationStatus> {
-  const known = await readTopologies(pool);
+export async function readStatus({ pools, relayed, types }: Ports): Promise<MigrationStatus> {
+  const stores = await Promise.all(pools.map(async (pool) => ({ pool, known: await readTopologies(pool) })));
+  const moving = stores.filter(({ known }) => known.some(({ role }) => role === 'target'));
+  const { known } = (moving[0] ?? stores[0])!;
   const target = known.find(({ role }) => role === 'target');
-  const compared = (target ?? known[0]!).compared;
-  const head = await readHead(pool);
-  const waiting = async ({ consumer, topology }: ConsumerSeat): Promise<number> => {
+  const compared = stores.flatMap((store) => {
+    const row = store.known.find(({ role }) => role === 'target') ?? store.known[0]!;
+    return row.compared === null ? [] : [row.compared];
+  });
+  const waiting = async (pool: Pool, { consumer, topology }: ConsumerSeat): Promise<number> => {
     const partitions = consumedPartitions(topologyOf({ topology }), types(consumer));
-    if (relayed) return waitingOnKafka(pool, consumer, partitions);
+    if (relayed) return waitingOnKafka(pool, consumer, partitions, pools);
     const standing = await standingAmong(pool, consumer, partitions);
     const [first, ...others] = standing.map(({ progress }) => progress);
-    return distance(others.reduce(earlier, first ?? LOG_START), head);
+    return distance(others.reduce(earlier, first ?? LOG_START), await readHead(pool));
   };
   const consumers: ConsumerProgress[] = [];
-  for (const seat of await readSeats(pool)) consumers.push({ ...seat, waiting: await waiting(seat) });
+  for (const pool of pools)
+    for (const seat of await readSeats(pool)) consumers.push({ ...seat, waiting: await waiting(pool, seat) });
   return {
     current: known[0]!.topology,
     target: target?.topology,
     since_at: target?.since_at,
-    relay_waiting: relayed ? distance(await relayPosition(pool), head) : undefined,
+    relay_waiting: relayed ? await notRelayed(pools) : undefined,
     consumers,
-    compared: compared === null ? undefined : summaryOf(compared),
+    compared: compared.length === 0 ? undefined : sumOf(compared),
   };
 }
 
-export function summaryOf({ begin: _begin, end: _end, ...summary }: Comparison): ComparisonSummary {
-  return summary;
+async function notRelayed(pools: readonly Pool[]): Promise<number> {
+  const lags = await Promise.all(pools.map(async (pool) => distance(await relayPosition(pool), await readHead(pool))));
+  return lags.reduce((sum, lag) => sum + lag, 0);
+}
+
+/** What was found, of one database or of all of them. @param comparisons one at least */
+export function sumOf(comparisons: readonly Comparison[]): ComparisonSummary {
+  const sum = (of: (comparison: Comparison) => number): number =>
+    comparisons.reduce((total, one) => total + of(one), 0);
+  return {
+    at: Math.max(...comparisons.map(({ at }) => at)),
+    events: sum(({ events }) => events),
+    keys: sum(({ keys }) => keys),
+    repeats: sum(({ repeats }) => repeats),
+    foreign: sum(({ foreign }) => foreign),
+    left_out: sum((one) => one.left_out),
+    differences: sum(({ differences }) => differences),
+    examples: comparisons.flatMap(({ examples }) => examples),
+    accepted:
+      comparisons.every(({ differences, accepted }) => differences === 0 || accepted) &&
+      comparisons.some((one) => one.accepted),
+  };
 }

@@ -24,13 +24,14 @@ import { readHead } from '#kernel/event-store/postgres/read.ts';
 import type { Pool } from '#kernel/postgres/pool.ts';
 import { topologyOf } from '#src/topologies.ts';
 import { compareTopologies } from './comparison.ts';
-import { type ComparisonSummary, type MigrationStatus, readStatus, summaryOf } from './migration-status.ts';
+import { type ComparisonSummary, type MigrationStatus, readStatus, sumOf } from './migration-status.ts';
 
 /** What a migration tells as it goes. */
 type OnStep = (message: string) => void;
 
 interface Ports {
-  readonly pool: Pool;
+  /** The databases of the services: one, or several with Kafka between them. */
+  readonly pools: readonly Pool[];
   readonly clock: Scheduler;
   /** Silence after which a process counts as gone, milliseconds. */
   readonly leaseMs: number;
@@ -74,14 +75,31 @@ const GATHER_EVENTS = 1_000;
 const GATHER_LIMIT_MS = 5_000;
 const FORGOTTEN_AT_ONCE = 10_000;
 
-export function createMigration(ports: Ports): Migration {
-  const { pool, clock, kafka, onStep } = ports;
+/** A database that is on its way. */
+interface StoreUnderWay {
+  readonly pool: Pool;
+  readonly target: StoreTopology;
+}
 
-  const move = async (consumer: string, from: Topology, to: Topology, since: LogPosition): Promise<void> => {
+interface UnderWay {
+  readonly current: Topology;
+  readonly target: Topology;
+  readonly stores: readonly StoreUnderWay[];
+}
+
+/** From where on the events of each database are on both topologies. */
+type Since = ReadonlyMap<Pool, LogPosition>;
+
+export function createMigration(ports: Ports): Migration {
+  const { pools, clock, kafka, onStep } = ports;
+  const first = pools[0]!;
+
+  const move = async (pool: Pool, consumer: string, from: Topology, to: Topology, since: Since): Promise<void> => {
     const on = (topology: Topology) => consumedPartitions(topology, ports.types(consumer));
     const step: Move = { consumer, from, to, on };
-    const passed = (): Promise<boolean> =>
-      kafka === undefined ? hasPassed(pool, step, since) : hasPassedOnKafka(pool, step, since);
+    const passedOf = ([store, position]: readonly [Pool, LogPosition]): Promise<boolean> =>
+      kafka === undefined ? hasPassed(pool, step, position) : hasPassedOnKafka(pool, step, store, position);
+    const passed = async (): Promise<boolean> => (await Promise.all([...since].map(passedOf))).every(Boolean);
     const begun = clock.now();
     // Who was just moved has a moment to join again.
     const isThere = async (): Promise<boolean> =>
@@ -93,26 +111,31 @@ export function createMigration(ports: Ports): Migration {
         );
       await pause(clock, LOOK_MS);
     }
-    const entry: Entry = kafka === undefined ? logEntry : kafkaEntry(await topicTags(kafka, to.topics));
+    const entry: Entry = kafka === undefined ? logEntry : kafkaEntry(await topicTags(kafka, to.topics), pools);
     await moveConsumer(pool, step, entry);
     onStep(`${consumer} is on ${to.name}`);
   };
 
-  const moveAll = async (from: Topology, to: Topology, since: LogPosition): Promise<void> => {
-    for (const { consumer, topology } of await readSeats(pool))
-      if (topology === from.name) await move(consumer, from, to, since);
+  const moveAll = async (from: Topology, to: Topology, since: Since): Promise<void> => {
+    for (const pool of pools)
+      for (const { consumer, topology } of await readSeats(pool))
+        if (topology === from.name) await move(pool, consumer, from, to, since);
   };
 
-  const underWay = async (): Promise<{ readonly current: Topology; readonly target: StoreTopology }> => {
-    const known = await readTopologies(pool);
-    const current = topologyOf(known[0]!);
-    const target = known.find(({ role }) => role === 'target');
-    if (target === undefined) throw new ConflictError(`there is no migration: the store is on ${current.name}`);
-    return { current, target };
+  /** Of every database that is on its way: one that has arrived, when the end was interrupted, is not. */
+  const underWay = async (): Promise<UnderWay> => {
+    const stores: StoreUnderWay[] = [];
+    for (const pool of pools) {
+      const target = (await readTopologies(pool)).find(({ role }) => role === 'target');
+      if (target !== undefined) stores.push({ pool, target });
+    }
+    const [store] = stores;
+    const current = topologyOf((await readTopologies(store?.pool ?? first))[0]!);
+    if (store === undefined) throw new ConflictError(`there is no migration: the store is on ${current.name}`);
+    return { current, target: topologyOf(store.target), stores };
   };
 
-  const compare = async (): Promise<Comparison | undefined> => {
-    const { current, target } = await underWay();
+  const compare = async (current: Topology, { pool, target }: StoreUnderWay): Promise<Comparison | undefined> => {
     if (kafka === undefined) return undefined;
     const begin = beginOf(target);
     const comparison = await compareTopologies(
@@ -132,7 +155,7 @@ export function createMigration(ports: Ports): Migration {
   };
 
   /** Until all that is in the log now is on both, and some of what is new. */
-  const gather = async ({ compared, since }: StoreTopology): Promise<void> => {
+  const gather = async ({ pool, target: { compared, since } }: StoreUnderWay): Promise<void> => {
     const head = await readHead(pool);
     const begun = clock.now();
     const isEnough = async (): Promise<boolean> => {
@@ -152,11 +175,15 @@ export function createMigration(ports: Ports): Migration {
 
   /** @throws ConflictError when the two are not the same */
   const agree = async (): Promise<void> => {
-    const { current, target } = await underWay();
+    const { current, target, stores } = await underWay();
     if (kafka === undefined) return onStep('nothing to compare: the log itself is the bus, and both read it');
-    await gather(target);
-    const found = (await compare())!;
-    const both = `${current.name} and ${target.topology}`;
+    const all: Comparison[] = [];
+    for (const store of stores) {
+      await gather(store);
+      all.push((await compare(current, store))!);
+    }
+    const found = sumOf(all);
+    const both = `${current.name} and ${target.name}`;
     if (found.differences > 0)
       throw new ConflictError(
         `the topics of ${both} differ in ${found.differences} ${found.differences === 1 ? 'place' : 'places'}, ${describe(found)}: nothing was moved. See topology migrate; then repeat, or topology migrate --back`,
@@ -169,48 +196,51 @@ export function createMigration(ports: Ports): Migration {
   };
 
   return {
-    status: () => readStatus({ pool, relayed: kafka !== undefined, types: ports.types }),
+    status: () => readStatus({ pools, relayed: kafka !== undefined, types: ports.types }),
     forward: async (target) => {
-      assertDifferent((await readTopologies(pool))[0]!, target);
+      assertDifferent((await readTopologies(first))[0]!, target);
       await ports.makeTopics(target);
-      await beginTarget(pool, target.name, kafka !== undefined);
-      const { current, target: begun } = await underWay();
+      // Nobody moves before all write to both.
+      for (const pool of pools) await beginTarget(pool, target.name, kafka !== undefined);
+      const { current, stores } = await underWay();
       onStep(`every event goes to the topics of ${current.name} and of ${target.name}`);
       await agree();
-      await moveAll(current, target, begun.since);
+      await moveAll(current, target, new Map(stores.map((store) => [store.pool, store.target.since])));
     },
     back: async () => {
-      const { current, target } = await underWay();
-      await moveAll(topologyOf(target), current, {});
-      await endTopology(pool, 'target');
-      onStep(`nothing is written to the topics of ${target.topology} any more`);
+      const { current, target, stores } = await underWay();
+      await moveAll(target, current, new Map());
+      for (const { pool } of stores) await endTopology(pool, 'target');
+      onStep(`nothing is written to the topics of ${target.name} any more`);
     },
     retire: async () => {
-      const { current } = await underWay();
-      await assertLeft(pool, current.name);
+      const { current, stores } = await underWay();
+      for (const pool of pools) await assertLeft(pool, current.name);
       await agree();
-      await endTopology(pool, 'current');
+      for (const { pool } of stores) await endTopology(pool, 'current');
       onStep(`nothing is written to the topics of ${current.name} any more`);
     },
     compare: async () => {
-      const found = await compare();
-      return found && summaryOf(found);
+      const { current, stores } = await underWay();
+      const found: Comparison[] = [];
+      for (const store of stores) found.push(...[await compare(current, store)].filter((one) => one !== undefined));
+      return found.length === 0 ? undefined : sumOf(found);
     },
     accept: async () => {
-      const { compared } = (await underWay()).target;
-      if (compared === null || compared.differences === 0)
-        throw new ConflictError('the last comparison found no difference');
-      await saveComparison(pool, { ...compared, accepted: true });
+      const differing = (await underWay()).stores.filter(({ target }) => (target.compared?.differences ?? 0) > 0);
+      if (differing.length === 0) throw new ConflictError('the last comparison found no difference');
+      for (const { pool, target } of differing) await saveComparison(pool, { ...target.compared!, accepted: true });
     },
     deleteTopics: async () => {
       if (kafka === undefined) throw new ConflictError('there are no topics to delete: the log itself is the bus');
       const begun = clock.now();
       // The relay that was put out may be about to write: it would make the topics anew.
-      while (!(await relayRuns(pool, ports.leaseMs)) && clock.now() - begun < ports.leaseMs)
-        await pause(clock, LOOK_MS);
-      const names = unusedTopics(await readTopologies(pool));
+      const run = async (): Promise<boolean> =>
+        (await Promise.all(pools.map((pool) => relayRuns(pool, ports.leaseMs)))).every(Boolean);
+      while (!(await run()) && clock.now() - begun < ports.leaseMs) await pause(clock, LOOK_MS);
+      const names = unusedTopics((await Promise.all(pools.map(readTopologies))).flat());
       const deleted = await deleteTopics(kafka, names);
-      while ((await forgetLandings(pool, names, FORGOTTEN_AT_ONCE)) > 0);
+      for (const pool of pools) while ((await forgetLandings(pool, names, FORGOTTEN_AT_ONCE)) > 0);
       onStep(deleted.length === 0 ? 'there is no topic to delete' : `deleted: ${deleted.join(', ')}`);
     },
   };
@@ -222,7 +252,7 @@ function beginOf({ since, compared }: StoreTopology) {
   return compared.differences === 0 || compared.accepted ? compared.end : compared.begin;
 }
 
-function describe({ examples: [first] }: Comparison): string {
+function describe({ examples: [first] }: ComparisonSummary): string {
   const { kind, topic, partition, key, before, after, events } = first!;
   return `first key ${key} on ${topic}/${partition} (${before} messages before, ${after} there; ${kind}: ${events.join(', ')})`;
 }

@@ -68,7 +68,7 @@ export async function openMigrating(t: TestContext, brokers: readonly string[] |
   const connection = brokers === undefined ? undefined : { brokers, clientId: 'test' };
   const migration = (onStep: (message: string) => void): Migration =>
     createMigration({
-      pool,
+      pools: [pool],
       clock: systemClock,
       leaseMs: config.leaseMs,
       kafka: connection,

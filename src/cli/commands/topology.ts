@@ -124,15 +124,10 @@ async function acceptDifferences(migration: Migration): Promise<ComparisonSummar
 
 function withMigration<T>(work: (migration: Migration) => Promise<T>): Promise<T> {
   return withStore(async ({ config, databases, log }) => {
-    const [database, another] = databases.all;
-    if (another !== undefined)
-      throw wrongUse(
-        'services with databases of their own (DATABASE_URL_…) cannot be moved to another topology while they run',
-      );
     const connection = connectionOf(config);
     const services = await definedServices(config, log);
     const migration = createMigration({
-      pool: database!.pool,
+      pools: databases.all.map(({ pool }) => pool),
       clock: systemClock,
       leaseMs: config.leaseMs,
       kafka: connection,

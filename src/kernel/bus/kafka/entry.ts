@@ -1,7 +1,7 @@
 import type { LogPosition } from '../../core/log-position.ts';
 import { encodeArray } from '../../postgres/arrays.ts';
 import type { Sql } from '../../postgres/sql.ts';
-import { partitionName, type StandingPartition } from '../group.ts';
+import { type PartitionRef, partitionName, type StandingPartition } from '../group.ts';
 import { refArrays } from '../postgres/group-store.ts';
 import type { Entry, Move } from '../postgres/moves.ts';
 import { standingAmong } from '../postgres/positions.ts';
@@ -12,10 +12,11 @@ import { offsetOf, standAt } from './standing.ts';
  * handled where it comes from. What landed is noted for all topologies in one transaction with one time; what is not noted
  * yet lies behind all of that.
  * @param tags of the topics, see `standing.ts`
+ * @param stores all whose events are on the topics; each has noted its own
  */
-export function kafkaEntry(tags: ReadonlyMap<string, number>): Entry {
-  return async (sql, move, leaving) => {
-    const offsets = await offsetsSince(sql, move, await firstUnhandled(sql, leaving));
+export function kafkaEntry(tags: ReadonlyMap<string, number>, stores: readonly Sql[]): Entry {
+  return async (_sql, move, leaving) => {
+    const offsets = await offsetsOf(stores, move, leaving);
     return (ref, stood) => {
       const tag = tags.get(ref.topic);
       const offset = offsets.get(partitionName(ref));
@@ -24,10 +25,30 @@ export function kafkaEntry(tags: ReadonlyMap<string, number>): Entry {
   };
 }
 
-/** Whether the consumer has handled everything up to a position of the log, in the topics that it is to leave. */
-export async function hasPassedOnKafka(sql: Sql, move: Move, position: LogPosition): Promise<boolean> {
+/** From where everything is to be read: the first of what any of the stores has there, else behind the last. */
+async function offsetsOf(
+  stores: readonly Sql[],
+  move: Move,
+  leaving: readonly StandingPartition[],
+): Promise<ReadonlyMap<string, number>> {
+  const first = new Map<string, number>();
+  const behind = new Map<string, number>();
+  for (const store of stores)
+    for (const row of await offsetsSince(store, move, await firstUnhandled(store, leaving))) {
+      const name = partitionName(row);
+      if (row.first !== null) first.set(name, Math.min(row.first, first.get(name) ?? row.first));
+      if (row.behind !== null) behind.set(name, Math.max(row.behind, behind.get(name) ?? 0));
+    }
+  return new Map([...behind, ...first]);
+}
+
+/**
+ * Whether the consumer has handled everything up to a position of the log of a store, in the topics that it is to leave.
+ * @param sql the consumer's database
+ */
+export async function hasPassedOnKafka(sql: Sql, move: Move, store: Sql, position: LogPosition): Promise<boolean> {
   const leaving = await standingAmong(sql, move.consumer, move.on(move.from));
-  const [row] = await sql.query<{ waiting: boolean }>(
+  const [row] = await store.query<{ waiting: boolean }>(
     `SELECT EXISTS (SELECT 1 FROM event_landings l
         JOIN unnest($1::text[], $2::int[], $3::bigint[]) AS a(topic, partition, next) USING (topic, partition)
       WHERE l.last_offset >= a.next AND l.first_position <= coalesce(($4::jsonb ->> l.chain::text)::bigint, 0)) AS waiting`,
@@ -47,21 +68,16 @@ async function firstUnhandled(sql: Sql, leaving: readonly StandingPartition[]): 
   return row!.at ?? undefined;
 }
 
-/** The first offset of each partition that was written at the time or later, else the one behind its last message. */
-async function offsetsSince(
-  sql: Sql,
-  { on, to }: Move,
-  time: number | undefined,
-): Promise<ReadonlyMap<string, number>> {
-  const rows = await sql.query<{ topic: string; partition: number; offset: number | null }>(
-    `SELECT a.topic, a.partition, coalesce(
-        (SELECT min(l.first_offset) FROM event_landings l
-          WHERE l.topic = a.topic AND l.partition = a.partition AND l.landed_at >= to_timestamp($3::float8 / 1000)),
-        (SELECT max(l.last_offset) + 1 FROM event_landings l WHERE l.topic = a.topic AND l.partition = a.partition)
-      ) AS "offset" FROM unnest($1::text[], $2::int[]) AS a(topic, partition)`,
+/** Of each partition the first offset that was written at the time or later, and the one behind its last message. */
+function offsetsSince(sql: Sql, { on, to }: Move, time: number | undefined) {
+  return sql.query<PartitionRef & { readonly first: number | null; readonly behind: number | null }>(
+    `SELECT a.topic, a.partition,
+        (SELECT min(l.first_offset) FROM event_landings l WHERE l.topic = a.topic AND l.partition = a.partition
+          AND l.landed_at >= to_timestamp($3::float8 / 1000)) AS first,
+        (SELECT max(l.last_offset) + 1 FROM event_landings l WHERE l.topic = a.topic AND l.partition = a.partition) AS behind
+      FROM unnest($1::text[], $2::int[]) AS a(topic, partition)`,
     [...refArrays(on(to)), time ?? null],
   );
-  return new Map(rows.flatMap((row) => (row.offset === null ? [] : [[partitionName(row), row.offset]])));
 }
 
 function nextOffsets(partitions: readonly StandingPartition[]): Buffer {
