@@ -13,17 +13,17 @@ const SINGLE = 'events.payments.v1';
 
 test('two topologies that differ are not moved between, and what differs is named', async (t) => {
   const { bootstrap } = await openKafka(t);
-  const { env, api, migration } = await openMigrating(t, bootstrap);
+  const { env, platform, migration } = await openMigrating(t, bootstrap);
   const steps: string[] = [];
   const whole = migration((message) => void steps.push(message));
   const caudal = (...args: readonly string[]) =>
     runProgram(['topology', ...args], { ...env, PATH: process.env.PATH ?? '' });
-  const user = await walletWith(api, '1000.00');
+  const user = await walletWith(platform, '1000.00');
   const payMore = async (): Promise<void> => {
-    const paying = startPaying(api, user);
-    await paying.more(20);
+    const paying = startPaying(platform, [user]);
+    await paying.goOn();
     await paying.stop();
-    for (const id of paying.ids) await finalPayment(api, id);
+    for (const id of paying.ids) await finalPayment(platform, id);
     await until('the relay has carried all', async () => (await whole.status()).relay_waiting === 0);
   };
   const again = ({ partition, key, headers }: SeenMessage, value: Buffer) =>

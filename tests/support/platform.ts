@@ -215,7 +215,8 @@ async function startAll(environments: readonly Settings[]): Promise<readonly Ser
   throw failed.reason;
 }
 
-async function startProcess(env: Settings): Promise<Server> {
+/** Starts one server process with these environment variables only. It ends with this process at the latest. */
+export async function startProcess(env: Settings): Promise<Server> {
   const child = spawn(process.execPath, [PROGRAM, 'start'], { env, stdio: ['ignore', 'ignore', 'pipe'] });
   const killIt = (): void => void child.kill('SIGKILL');
   process.on('exit', killIt);
