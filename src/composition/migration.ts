@@ -1,7 +1,6 @@
 import { consumedPartitions } from '#kernel/bus/consumer.ts';
 import type { KafkaConnection } from '#kernel/bus/kafka/client.ts';
 import { hasPassedOnKafka, kafkaEntry } from '#kernel/bus/kafka/entry.ts';
-import { topicTags } from '#kernel/bus/kafka/topics.ts';
 import { hasLiveMember } from '#kernel/bus/postgres/group-store.ts';
 import { type Entry, hasPassed, logEntry, type Move, moveConsumer } from '#kernel/bus/postgres/moves.ts';
 import {
@@ -91,7 +90,7 @@ export function createMigration(ports: Ports): Migration {
         );
       await pause(clock, LOOK_MS);
     }
-    const entry: Entry = kafka === undefined ? logEntry : kafkaEntry(await topicTags(kafka, to.topics));
+    const entry: Entry = kafka === undefined ? logEntry : kafkaEntry;
     await moveConsumer(pool, step, entry);
     onStep(`${consumer} is on ${to.name}`);
   };

@@ -11,44 +11,17 @@ import { startPlatform } from '#src/main.ts';
 import { byFlow } from '#src/topologies/by-flow.ts';
 import { byType } from '#src/topologies/by-type.ts';
 import { definedServices } from '../../src/cli/services.ts';
-import { type Api, apiAt } from '../support/api.ts';
+import { apiAt } from '../support/api.ts';
 import { onEnd } from '../support/cleanup.ts';
 import { temporaryDataFolder } from '../support/data-folder.ts';
 import { openKafka } from '../support/kafka.ts';
 import { assertLedgerBalanced, finalPayment, walletWith } from '../support/money.ts';
+import { startPaying } from '../support/paying.ts';
 import { createDatabase } from '../support/postgres.ts';
 import { runProgram } from '../support/program.ts';
 
 const LOG = createLog('silent');
 const CLIENTS = 8;
-
-/** Clients that pay one payment after another, by wallet and by card, until they are told to stop. */
-function startPaying(api: Api, user: string) {
-  const ids: string[] = [];
-  let stopping = false;
-  const client = async (n: number): Promise<void> => {
-    const method = n % 2 === 0 ? 'wallet' : 'credit_card';
-    while (!stopping) {
-      const payment = { amount: '0.01', currency: 'USD', method, customer_id: user };
-      const { status, body, text } = await api.post('/payments', payment);
-      assert.equal(status, 201, text);
-      ids.push(body.id);
-    }
-  };
-  const clients = Array.from({ length: CLIENTS }, (_, n) => client(n));
-  return {
-    ids,
-    /** @returns when so many more payments were made */
-    more: async (count: number): Promise<void> => {
-      const wanted = ids.length + count;
-      while (ids.length < wanted) await Promise.race([...clients, new Promise((resolve) => setTimeout(resolve, 10))]);
-    },
-    stop: async (): Promise<void> => {
-      stopping = true;
-      await Promise.all(clients);
-    },
-  };
-}
 
 async function openMigrating(t: TestContext, brokers: readonly string[] | undefined) {
   const data = await temporaryDataFolder();
@@ -94,7 +67,7 @@ for (const [name, open] of BUSES) {
   test(`single to by-flow, half-way back, there again, and on to by-type while payments are made: ${name}`, async (t) => {
     const { env, pool, platform, api, migration } = await openMigrating(t, await open(t));
     const user = await walletWith(api, '1000.00');
-    const paying = startPaying(api, user);
+    const paying = startPaying(api, user, CLIENTS);
     await paying.more(50);
 
     let moved = 0;

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { Consumer, MessagesStreamModes, Producer } from '@platformatic/kafka';
+import { inspect } from 'node:util';
+import { Admin, Consumer, MessagesStreamModes, Producer } from '@platformatic/kafka';
 
 /** A message of a topic, as anybody's consumer sees it. */
 export interface SeenMessage {
@@ -70,5 +71,36 @@ export async function writeStrange(brokers: readonly string[], message: StrangeM
     return Number(offsets![0]!.offset);
   } finally {
     await producer.close();
+  }
+}
+
+/** Deletes topics, as an operator may by mistake. One that is not there at this moment is deleted already. */
+export async function deleteTopics(brokers: readonly string[], topics: readonly string[]): Promise<void> {
+  await withAdmin(brokers, async (admin) => {
+    for (const topic of topics) await allowing('does not host', admin.deleteTopics({ topics: [topic] }));
+  });
+}
+
+/** Makes a topic. Another may have been quicker. */
+export async function makeTopic(brokers: readonly string[], topic: string, partitions: number): Promise<void> {
+  await withAdmin(brokers, async (admin) => {
+    await allowing('already exists', admin.createTopics({ topics: [topic], partitions, replicas: 1 }));
+  });
+}
+
+async function allowing(expected: string, work: Promise<unknown>): Promise<void> {
+  try {
+    await work;
+  } catch (cause) {
+    if (!inspect(cause, { depth: null }).includes(expected)) throw cause;
+  }
+}
+
+async function withAdmin(brokers: readonly string[], work: (admin: Admin) => Promise<void>): Promise<void> {
+  const admin = new Admin({ clientId: 'operator', bootstrapBrokers: [...brokers], retries: 0 });
+  try {
+    await work(admin);
+  } finally {
+    await admin.close();
   }
 }

@@ -64,6 +64,8 @@ export function beginTarget(pool: Pool, topology: string, relayed: boolean): Pro
     if (target?.topology === topology) return;
     if (target !== undefined)
       throw new ConflictError(`the store is on its way to ${target.topology}: go on with that, or back from it, first`);
+    // Should the relay be on its way to where it was before topics were deleted: all of it goes to all from here on.
+    await sql.query(`UPDATE bus_topics SET sent = '{}'`);
     const since = relayed ? await putOutRelay(sql) : await readHead(sql);
     await sql.query(
       `INSERT INTO bus_topologies (topology, role, since) VALUES ($1, 'target', $2)
@@ -93,10 +95,21 @@ export function endTopology(pool: Pool, role: 'current' | 'target'): Promise<voi
   });
 }
 
-/** @returns how far the relay has come; another one that joins asks anew which topologies there are */
-async function putOutRelay(sql: Sql): Promise<LogPosition> {
+/**
+ * Another relay that joins asks anew which topologies there are.
+ * @param goOn where it goes on, by how far this one has come
+ * @returns how far the relay had come
+ */
+export async function putOutRelay(
+  sql: Sql,
+  goOn: (stood: LogPosition) => LogPosition = (stood) => stood,
+): Promise<LogPosition> {
   await holdPositions(sql, 'relay');
   const partitions = await readPartitions(sql, 'relay');
-  await putOutMembers(sql, 'relay', partitions);
+  await putOutMembers(
+    sql,
+    'relay',
+    partitions.map((partition) => ({ ...partition, progress: goOn(partition.progress) })),
+  );
   return partitions[0]?.progress ?? LOG_START;
 }
