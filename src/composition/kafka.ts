@@ -7,19 +7,23 @@ import { createKafkaConsumer } from '#kernel/bus/kafka/consumer.ts';
 import { createKafkaDeadLetters } from '#kernel/bus/kafka/dead-letter-topics.ts';
 import { createKafkaDestination } from '#kernel/bus/kafka/destination.ts';
 import type { Compression } from '#kernel/bus/kafka/producer.ts';
+import { createTopicRegister } from '#kernel/bus/kafka/topic-register.ts';
 import { ensureTopics, type TopicSettings } from '#kernel/bus/kafka/topics.ts';
 import { createDeadLetterOutbox } from '#kernel/bus/postgres/dead-letter-outbox.ts';
-import type { Destination } from '#kernel/bus/relay.ts';
+import { readTags } from '#kernel/bus/postgres/topics.ts';
+import type { Destination, TopicRegister } from '#kernel/bus/relay.ts';
 import { eventTopics, type Topic, type Topology } from '#kernel/bus/topology.ts';
 import type { Scheduler } from '#kernel/core/clock.ts';
 import type { Log } from '#kernel/observability/log.ts';
-import type { Sql } from '#kernel/postgres/sql.ts';
+import type { Pool } from '#kernel/postgres/pool.ts';
 import { type Config, ConfigError } from '#src/config.ts';
 
 /** A bus apart from the log: events are carried to it, and services consume from it. */
 export interface Bus {
   /** Where the relay of this store brings events. */
   destination(): Destination;
+  /** The topics, as this store knows them. */
+  readonly register: TopicRegister;
   /** Where dead letters go besides the rows that operators see, and those of this store that have still to. */
   deadLetters(topology: Topology): { readonly topics: DeadLetterTopics; readonly outbox: DeadLetterOutbox };
   /** A member of a service's consumer groups. */
@@ -36,7 +40,7 @@ interface BusPorts {
 interface StoreSide {
   /** Names the store among all on the bus. */
   readonly id: string;
-  readonly sql: Sql;
+  readonly sql: Pool;
   /** The CloudEvents source of an event type. */
   source(type: string): string;
 }
@@ -68,6 +72,7 @@ export function kafkaBus(config: Config, store: StoreSide, clock: Scheduler, log
   return {
     destination: () =>
       createKafkaDestination(connection, { compression, store: store.id, source: store.source }, { makeTopics }),
+    register: createTopicRegister(store.sql),
     deadLetters: (topology) => ({
       topics: createKafkaDeadLetters(
         connection,
@@ -99,7 +104,14 @@ export function kafkaBus(config: Config, store: StoreSide, clock: Scheduler, log
           fetchBytes: config.kafkaFetchBytes,
           partitionBytes: config.kafkaPartitionBytes,
         },
-        { ...ports, connection, clock, log, makeTopics: ({ topics }) => makeTopics(topics) },
+        {
+          ...ports,
+          connection,
+          clock,
+          log,
+          makeTopics: ({ topics }) => makeTopics(topics),
+          notedTags: () => readTags(store.sql),
+        },
       ),
   };
 }

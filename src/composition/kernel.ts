@@ -158,6 +158,7 @@ export function createKernel(
         store,
         consumer: onLog('relay', [...topologies[0].routes.keys()], settings),
         destination: bus.destination(),
+        register: bus.register,
         topologies: backend.writtenTopologies,
         clock,
         log,

@@ -1,11 +1,12 @@
 import { consumedPartitions } from '#kernel/bus/consumer.ts';
 import type { KafkaConnection } from '#kernel/bus/kafka/client.ts';
 import { hasPassedOnKafka, kafkaEntry } from '#kernel/bus/kafka/entry.ts';
-import { deleteTopics, topicTags } from '#kernel/bus/kafka/topics.ts';
+import { deleteTopics } from '#kernel/bus/kafka/topics.ts';
 import { type Comparison, saveComparison } from '#kernel/bus/postgres/comparisons.ts';
 import { hasLiveMember } from '#kernel/bus/postgres/group-store.ts';
 import { forgetLandings } from '#kernel/bus/postgres/landings.ts';
 import { type Entry, hasPassed, logEntry, type Move, moveConsumer } from '#kernel/bus/postgres/moves.ts';
+import { forgetTopics } from '#kernel/bus/postgres/topics.ts';
 import {
   assertLeft,
   beginTarget,
@@ -111,7 +112,7 @@ export function createMigration(ports: Ports): Migration {
         );
       await pause(clock, LOOK_MS);
     }
-    const entry: Entry = kafka === undefined ? logEntry : kafkaEntry(await topicTags(kafka, to.topics), pools);
+    const entry: Entry = kafka === undefined ? logEntry : kafkaEntry(pools);
     await moveConsumer(pool, step, entry);
     onStep(`${consumer} is on ${to.name}`);
   };
@@ -240,7 +241,10 @@ export function createMigration(ports: Ports): Migration {
       while (!(await run()) && clock.now() - begun < ports.leaseMs) await pause(clock, LOOK_MS);
       const names = unusedTopics((await Promise.all(pools.map(readTopologies))).flat());
       const deleted = await deleteTopics(kafka, names);
-      for (const pool of pools) while ((await forgetLandings(pool, names, FORGOTTEN_AT_ONCE)) > 0);
+      for (const pool of pools) {
+        while ((await forgetLandings(pool, names, FORGOTTEN_AT_ONCE)) > 0);
+        await forgetTopics(pool, names);
+      }
       onStep(deleted.length === 0 ? 'there is no topic to delete' : `deleted: ${deleted.join(', ')}`);
     },
   };

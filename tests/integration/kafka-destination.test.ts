@@ -35,11 +35,13 @@ function eventAt(chainPosition: number, data: object): RecordedEvent {
 }
 
 function destinationOf(connection: KafkaConnection, topic: string) {
-  return createKafkaDestination(
+  const destination = createKafkaDestination(
     connection,
     { compression: 'none', store: 'test', source: () => '/caudal/test' },
-    { makeTopics: () => ensureTopics(connection, [{ name: topic, partitions: 2 }], TOPICS, LOG) },
+    { makeTopics: (topics) => ensureTopics(connection, topics, TOPICS, LOG) },
   );
+  destination.prepare([{ name: topic, partitions: 2 }]);
+  return destination;
 }
 
 test('what is too much for a broker at once arrives in parts, in order, and it is known where', async () => {
@@ -51,6 +53,7 @@ test('what is too much for a broker at once arrives in parts, in order, and it i
     eventAt(i + 1, { text: 'x'.repeat(i % 3 === 0 ? 10 : 3_000) }),
   );
   const departures = events.map((event, i) => ({ event, place: { topic, partition: i % 3 === 0 ? 1 : 0, key: 'k' } }));
+  await destination.look();
   const arrivals = await destination.send(departures);
   await destination.close();
   for (const partition of [0, 1]) {
@@ -83,7 +86,7 @@ test('a topic with another number of partitions is refused, and says what it mus
 
 test('brokers that are not there are named, with the setting to look at', async () => {
   const destination = destinationOf({ brokers: ['127.0.0.1:1'], clientId: 'test' }, 'things');
-  await assert.rejects(destination.send([]), (error: Error) => {
+  await assert.rejects(destination.look(), (error: Error) => {
     assert.ok(error instanceof UnavailableError);
     assert.match(error.message, /Kafka is out of reach at 127\.0\.0\.1:1 .*see KAFKA_BROKERS/);
     return true;
@@ -98,7 +101,10 @@ test('brokers that want a login say so, and a right one is let in', async (t) =>
   const send = async (connection: Partial<KafkaConnection>) => {
     const destination = destinationOf({ brokers, clientId: 'test', ...connection }, topic);
     const departures = [{ event: eventAt(1, {}), place: { topic, partition: 0, key: 'k' } }];
-    return destination.send(departures).finally(() => destination.close());
+    return destination
+      .look()
+      .then(() => destination.send(departures))
+      .finally(() => destination.close());
   };
   await assert.rejects(
     send({ sasl: { mechanism: 'PLAIN', ...sasl, password: 'wrong' } }),

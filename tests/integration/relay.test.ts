@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { type TestContext, test } from 'node:test';
 import { createConsumer } from '#kernel/bus/consumer.ts';
+import { createTopicRegister } from '#kernel/bus/kafka/topic-register.ts';
 import { findInKafka, findInLog } from '#kernel/bus/postgres/landings.ts';
 import { type Arrival, createRelay, type Departure, type Destination } from '#kernel/bus/relay.ts';
 import { createTail } from '#kernel/bus/tail.ts';
@@ -48,6 +49,7 @@ class Partitions {
       return [...arrivals.values()];
     },
     prepare: () => undefined,
+    look: async () => new Map([['things', 1]]),
     close: async () => undefined,
   };
 
@@ -85,6 +87,7 @@ async function startRelay(t: TestContext, backend: PostgresBackend, to: Destinat
       store,
       consumer: createConsumer(settings, { store, groups, tail, topologies: [TOPOLOGY] }),
       destination: to,
+      register: createTopicRegister(backend.pool),
       topologies: async () => [TOPOLOGY],
       // One that is silent is dead to the others.
       clock: options.silent ? { ...systemClock, every: () => () => undefined } : systemClock,

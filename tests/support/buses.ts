@@ -5,7 +5,9 @@ import { type Consumer, createConsumer } from '#kernel/bus/consumer.ts';
 import type { KafkaConnection } from '#kernel/bus/kafka/client.ts';
 import { createKafkaConsumer } from '#kernel/bus/kafka/consumer.ts';
 import { createKafkaDestination } from '#kernel/bus/kafka/destination.ts';
+import { createTopicRegister } from '#kernel/bus/kafka/topic-register.ts';
 import { ensureTopics } from '#kernel/bus/kafka/topics.ts';
+import { readTags } from '#kernel/bus/postgres/topics.ts';
 import { createRelay } from '#kernel/bus/relay.ts';
 import { createTail } from '#kernel/bus/tail.ts';
 import type { Topology } from '#kernel/bus/topology.ts';
@@ -14,7 +16,7 @@ import { ConflictError, MembershipLostError } from '#kernel/core/errors.ts';
 import type { RecordedEvent } from '#kernel/core/event.ts';
 import { createLog, type LogLevel } from '#kernel/observability/log.ts';
 import { append, newStream, openWriter, pending } from './appending.ts';
-import { type Backend, openMemory, openPostgres } from './backends.ts';
+import { type Backend, openMemory, openPostgres, type PostgresBackend } from './backends.ts';
 import { onEnd } from './cleanup.ts';
 import { sharedKafka } from './kafka.ts';
 
@@ -31,11 +33,25 @@ export interface BusUnderTest {
   /** The same of a type that nobody consumes. */
   publishForeign(...keys: string[]): Promise<void>;
   /** Starts another member of the consumer group. */
-  member(options?: { readonly maxInbox?: number }): Promise<Member>;
+  member(options?: MemberOptions): Promise<Member>;
   /** Has all members put out, as if they had been silent for too long. */
   putOutAll(): Promise<void>;
   /** What all members have handled, in the order of their commits. */
   readonly handled: readonly RecordedEvent[];
+}
+
+interface MemberOptions {
+  readonly maxInbox?: number;
+  /** Of another consumer than the one that the others are members of, with the list that takes what it has handled. */
+  readonly other?: { readonly name: string; readonly handled: RecordedEvent[] };
+}
+
+/** The bus that is Kafka, and what is behind it. */
+export interface KafkaBusUnderTest extends BusUnderTest {
+  readonly brokers: readonly string[];
+  readonly backend: PostgresBackend;
+  /** Has the relay put out, as if it had been silent for too long: what it has sent and not noted is sent again. */
+  putOutRelay(): Promise<void>;
 }
 
 /** A process that handles messages: its effect and its position take effect together or not at all. */
@@ -61,7 +77,7 @@ function topologyOf(): Topology {
   };
 }
 
-type OpenConsumer = (topology: Topology, member: string, maxInbox: number) => Consumer;
+type OpenConsumer = (name: string, topology: Topology, member: string, maxInbox: number) => Consumer;
 
 async function openBus(
   t: TestContext,
@@ -91,8 +107,9 @@ async function openBus(
       await backend.groups.heartbeat('things', 'judge', 0);
     },
     publishForeign: (...keys) => publish(FOREIGN, keys),
-    member: async ({ maxInbox = 1000 } = {}) => {
-      const member = await startMember(t, backend, open(topology, randomUUID().slice(0, 8), maxInbox), handled);
+    member: async ({ maxInbox = 1000, other = { name: 'things', handled } } = {}) => {
+      const consumer = open(other.name, topology, randomUUID().slice(0, 8), maxInbox);
+      const member = await startMember(t, backend, consumer, other.handled);
       onEnd(t, () => member.stop());
       return member;
     },
@@ -153,24 +170,24 @@ async function openLogBus(t: TestContext, backend: Backend): Promise<BusUnderTes
   tail.alone = false;
   const polls = setInterval(() => tail.wake(), 20);
   onEnd(t, () => clearInterval(polls));
-  return openBus(t, backend, topologyOf(), (topology, member, maxInbox) => {
-    const settings = { name: 'things', member, types: [TYPE], maxInbox, fetchSize: 20, leaseMs: LEASE_MS };
+  return openBus(t, backend, topologyOf(), (name, topology, member, maxInbox) => {
+    const settings = { name, member, types: [TYPE], maxInbox, fetchSize: 20, leaseMs: LEASE_MS };
     return createConsumer(settings, { store: backend.store, groups: backend.groups, tail, topologies: [topology] });
   });
 }
 
 /** PostgreSQL for the store and the positions, and a relay to a real Kafka. */
-async function openKafkaBus(t: TestContext): Promise<BusUnderTest> {
+export async function openKafkaBus(t: TestContext): Promise<KafkaBusUnderTest> {
   const backend = await openPostgres(t);
   const { bootstrap } = await sharedKafka();
   const topology = topologyOf();
   const connection: KafkaConnection = { brokers: bootstrap, clientId: `test-${randomUUID().slice(0, 8)}` };
   const makeTopics = () => ensureTopics(connection, topology.topics, { replication: 1, retentionMs: 3_600_000 }, LOG);
   await startRelay(t, backend, topology, connection, makeTopics);
-  return openBus(t, backend, topology, (_, member, maxInbox) =>
+  const bus = await openBus(t, backend, topology, (name, _, member, maxInbox) =>
     createKafkaConsumer(
       {
-        name: 'things',
+        name,
         member,
         types: [TYPE],
         maxPoll: 500,
@@ -190,14 +207,20 @@ async function openKafkaBus(t: TestContext): Promise<BusUnderTest> {
         clock: systemClock,
         log: LOG,
         makeTopics,
+        notedTags: () => readTags(backend.pool),
       },
     ),
   );
+  const putOutRelay = async (): Promise<void> => {
+    await sleep(1);
+    await backend.groups.heartbeat('relay', 'judge', 0);
+  };
+  return { ...bus, backend, brokers: bootstrap, putOutRelay };
 }
 
 async function startRelay(
   t: TestContext,
-  backend: Backend,
+  backend: PostgresBackend,
   topology: Topology,
   connection: KafkaConnection,
   makeTopics: () => Promise<void>,
@@ -221,6 +244,7 @@ async function startRelay(
         { compression: 'snappy', store: 'test', source: () => '/caudal/test' },
         { makeTopics },
       ),
+      register: createTopicRegister(backend.pool),
       topologies: async () => [topology],
       clock: systemClock,
       log: LOG,

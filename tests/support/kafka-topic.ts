@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { inspect } from 'node:util';
 import { Admin, Consumer, MessagesStreamModes, Producer } from '@platformatic/kafka';
 
 /** A message of a topic, as anybody's consumer sees it. */
@@ -78,19 +79,42 @@ export async function forgetBefore(
   brokers: readonly string[],
   { topic, partition, offset }: { readonly topic: string; readonly partition: number; readonly offset: number },
 ): Promise<void> {
-  const admin = new Admin({ clientId: 'stranger', bootstrapBrokers: [...brokers] });
-  try {
-    await admin.deleteRecords({ topics: [{ name: topic, partitions: [{ partition, offset: BigInt(offset) }] }] });
-  } finally {
-    await admin.close();
-  }
+  await withAdmin(brokers, (admin) =>
+    admin.deleteRecords({ topics: [{ name: topic, partitions: [{ partition, offset: BigInt(offset) }] }] }),
+  );
 }
 
 /** The names of all topics. */
-export async function topicsOf(brokers: readonly string[]): Promise<readonly string[]> {
-  const admin = new Admin({ clientId: 'reader', bootstrapBrokers: [...brokers] });
+export function topicsOf(brokers: readonly string[]): Promise<readonly string[]> {
+  return withAdmin(brokers, (admin) => admin.listTopics());
+}
+
+/** Deletes topics, as an operator may by mistake. One that is not there at this moment is deleted already. */
+export async function deleteTopics(brokers: readonly string[], topics: readonly string[]): Promise<void> {
+  await withAdmin(brokers, async (admin) => {
+    for (const topic of topics) await allowing('does not host', admin.deleteTopics({ topics: [topic] }));
+  });
+}
+
+/** Makes a topic. Another may have been quicker. */
+export async function makeTopic(brokers: readonly string[], topic: string, partitions: number): Promise<void> {
+  await withAdmin(brokers, (admin) =>
+    allowing('already exists', admin.createTopics({ topics: [topic], partitions, replicas: 1 })),
+  );
+}
+
+async function allowing(expected: string, work: Promise<unknown>): Promise<void> {
   try {
-    return await admin.listTopics();
+    await work;
+  } catch (cause) {
+    if (!inspect(cause, { depth: null }).includes(expected)) throw cause;
+  }
+}
+
+async function withAdmin<T>(brokers: readonly string[], work: (admin: Admin) => Promise<T>): Promise<T> {
+  const admin = new Admin({ clientId: 'operator', bootstrapBrokers: [...brokers], retries: 0 });
+  try {
+    return await work(admin);
   } finally {
     await admin.close();
   }

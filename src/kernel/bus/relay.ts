@@ -1,9 +1,11 @@
 import { pause, type Scheduler } from '../core/clock.ts';
 import { ConflictError, MembershipLostError, toError, UnavailableError } from '../core/errors.ts';
 import type { RecordedEvent } from '../core/event.ts';
+import { distance, LOG_START, type LogPosition, positionIn } from '../core/log-position.ts';
 import type { Progress, Store, Writer } from '../event-store/store.ts';
 import type { Log } from '../observability/log.ts';
 import type { Consumer } from './consumer.ts';
+import type { MemberProgress } from './group.ts';
 import { LANDINGS, type Landing, landingsOf } from './landings.ts';
 import { type Place, placesOf, type Topic, type Topology } from './topology.ts';
 
@@ -23,14 +25,47 @@ export interface Arrival {
 
 /** Where events go: Kafka, or a list in a test. */
 export interface Destination {
-  /** Says which topics will be written to: those that are missing are made before the next event. */
+  /** Says which topics will be written to. */
   prepare(topics: readonly Topic[]): void;
+  /**
+   * Makes the topics that are missing. To be called before anything is sent, and now and then.
+   * @returns the tag of each topic: one that was deleted and made anew has another
+   * @throws UnavailableError when that cannot be known now
+   */
+  look(): Promise<ReadonlyMap<string, number>>;
   /**
    * Writes events, in order for each partition. Called again only when it has ended.
    * @throws UnavailableError it is not known which of them were written
    */
   send(departures: readonly Departure[]): Promise<readonly Arrival[]>;
   close(): Promise<void>;
+}
+
+/** The topics that events are sent to, as the store knows them. */
+export interface TopicRegister {
+  /**
+   * Notes what is new. For the sake of topics that were made anew the relay is put out and goes back in the log, to the first
+   * event on any of them that a consumer has not handled.
+   * @param found the tags of the topics as they are now
+   * @param topologies those that events are written to
+   * @param member who has the relay
+   * @throws MembershipLostError when it has it no more
+   */
+  settle(found: ReadonlyMap<string, number>, topologies: readonly Topology[], member: string): Promise<Settled>;
+}
+
+export interface Settled {
+  /** By topic: up to there nothing is sent to it again. */
+  readonly sent: ReadonlyMap<string, LogPosition>;
+  /** Undefined when nothing was made anew since the topics were noted. */
+  readonly remade: Remade | undefined;
+}
+
+export interface Remade {
+  readonly topics: readonly string[];
+  /** Where the relay goes on, and how far it had come. */
+  readonly from: LogPosition;
+  readonly until: LogPosition;
 }
 
 export interface RelaySettings {
@@ -59,6 +94,7 @@ interface Ports {
   /** Of all types that the topology routes, exclusive: it knows who is active, and how far the relay has come. */
   readonly consumer: Consumer;
   readonly destination: Destination;
+  readonly register: TopicRegister;
   /**
    * The topologies whose topics get each event. Asked after each joining: who changes them puts the relay out, so that its
    * progress at that moment says which events were the first to go to others.
@@ -79,6 +115,11 @@ export function createRelay(settings: RelaySettings, ports: Ports): Relay {
   const { store, consumer, destination, clock, log } = ports;
   let writer: Writer;
   let topologies: readonly Topology[] = [];
+  /** The topics as they were when they were last looked at; undefined before, and then nothing is sent. */
+  let noted: Noted | undefined;
+  let lookDue = false;
+  /** While events are sent again: up to where. */
+  let again: LogPosition | undefined;
   let stopping = false;
   /** Why events cannot leave: it is said once. */
   let trouble: string | undefined;
@@ -87,11 +128,11 @@ export function createRelay(settings: RelaySettings, ports: Ports): Relay {
   let finished: Promise<void> = Promise.resolve();
   let endBeats: () => void = () => undefined;
   /** While one batch is sent, the one before it is noted, and what comes after it is read. */
-  let noted: Promise<void> = Promise.resolve();
+  let saved: Promise<void> = Promise.resolve();
   let reading: Promise<void> | undefined;
 
   const waitForWork = async (): Promise<void> => {
-    if (stopping || consumer.pending > 0 || consumer.needsCare) return;
+    if (stopping || consumer.pending > 0 || consumer.needsCare || lookDue) return;
     await new Promise<void>((resolve) => {
       wake = resolve;
     });
@@ -101,49 +142,84 @@ export function createRelay(settings: RelaySettings, ports: Ports): Relay {
     reading = consumer.readAhead?.();
     reading?.catch(() => undefined);
     if (reading === undefined && consumer.needsCare) {
-      await noted;
+      await saved;
       await consumer.maintain();
     }
     // Another has taken over, and knows how it is.
-    if (consumer.owned.length === 0) trouble = undefined;
+    if (consumer.owned.length === 0) trouble = again = undefined;
+    else if (lookDue) await lookNow();
+    lookDue = false;
     if (consumer.pending === 0) await reading;
     const taken = consumer.take(settings.maxBatch);
     if (taken !== undefined && taken.events.length > 0) await carry(taken.events, taken.progress);
     await reading;
     if (consumer.pending > 0) return;
-    await noted;
+    await saved;
     const progress = consumer.idleProgress();
     if (progress !== undefined) await save(progress, []);
   };
 
   const prepare = async (): Promise<void> => {
     topologies = await ports.topologies();
+    noted = undefined;
     destination.prepare([
       ...new Map(topologies.flatMap(({ topics }) => topics.map((topic) => [topic.name, topic]))).values(),
     ]);
   };
 
+  /** If it cannot be done now, the next heartbeat or the next event is as good. */
+  const lookNow = async (): Promise<void> => {
+    try {
+      await look();
+    } catch (error) {
+      if (!(error instanceof UnavailableError)) throw error;
+      log.debug({ error }, 'cannot look at the topics now');
+    }
+  };
+
+  const look = async (): Promise<Noted> => {
+    const tags = await destination.look();
+    if (noted !== undefined && sameEntries(noted.tags, tags)) return noted;
+    noted = undefined;
+    await saved;
+    const { remade, sent } = await ports.register.settle(tags, topologies, consumer.progress.member);
+    if (remade !== undefined) goBack(remade);
+    noted = { tags, sent };
+    return noted;
+  };
+
+  const goBack = ({ topics, from, until }: Remade): never => {
+    const events = distance(from, until);
+    again = events === 0 ? undefined : until;
+    log.warn(
+      { topics, events },
+      'topics were deleted and are made anew: what their consumers had not handled is sent to them again. Nothing needs to be done; find out who deleted them',
+    );
+    throw new MembershipLostError('the relay goes back to where the topics that were deleted need it');
+  };
+
   const carry = async (events: readonly RecordedEvent[], progress: Progress): Promise<void> => {
-    const departures = events.flatMap((event) => placesOnAll(topologies, event).map((place) => ({ event, place })));
-    const arrivals = await send(departures);
+    const arrivals = await send(events);
     const now = clock.now();
-    await noted;
-    noted = save(
+    await saved;
+    saved = save(
       progress,
       arrivals.flatMap((arrival) => landingsOf(arrival, arrival.offset, arrival.events, now)),
     );
-    noted.catch(() => undefined);
+    saved.catch(() => undefined);
     lastDelayMs = clock.now() - events[0]!.time;
   };
 
-  const send = async (departures: readonly Departure[]): Promise<readonly Arrival[]> => {
+  const send = async (events: readonly RecordedEvent[]): Promise<readonly Arrival[]> => {
     try {
-      const arrivals = await destination.send(departures);
+      const { sent } = noted ?? (await look());
+      const arrivals = await destination.send(events.flatMap((event) => departuresOf(topologies, sent, event)));
       if (trouble !== undefined)
         log.info({ topologies: topologies.map(({ name }) => name) }, 'events leave for Kafka again');
       trouble = undefined;
       return arrivals;
     } catch (cause) {
+      if (cause instanceof MembershipLostError) throw cause;
       const error = toError(cause);
       if (trouble === undefined) log.warn({ error }, 'events wait in the log until they can leave for Kafka');
       trouble = error.message;
@@ -158,11 +234,14 @@ export function createRelay(settings: RelaySettings, ports: Ports): Relay {
       rows: [{ table: LANDINGS, rows: landings.map((row) => ({ ...row })) }],
     });
     consumer.confirm(progress);
+    if (again === undefined || distance((progress.value as MemberProgress).cursor, again) > 0) return;
+    log.info({}, 'what the consumers of deleted topics had not handled has been sent again');
+    again = undefined;
   };
 
   const recover = async (cause: unknown): Promise<void> => {
-    await Promise.allSettled([reading, noted]);
-    noted = Promise.resolve();
+    await Promise.allSettled([reading, saved]);
+    saved = Promise.resolve();
     const error = toError(cause);
     if (passesByWaiting(error)) log.debug({ error }, 'the relay waits');
     else log.error({ error }, 'the relay cannot go on; trying again');
@@ -202,7 +281,7 @@ export function createRelay(settings: RelaySettings, ports: Ports): Relay {
       return lastDelayMs;
     },
     get trouble() {
-      return trouble;
+      return trouble ?? (again && 'events are sent again to topics that were deleted');
     },
     get active() {
       return consumer.owned.length > 0;
@@ -213,6 +292,7 @@ export function createRelay(settings: RelaySettings, ports: Ports): Relay {
       await consumer.start();
       await prepare();
       endBeats = clock.every(settings.heartbeatMs, () => {
+        lookDue = true;
         consumer
           .heartbeat()
           .then(() => wake())
@@ -228,12 +308,33 @@ export function createRelay(settings: RelaySettings, ports: Ports): Relay {
       await destination.close();
       await finished;
       // What cannot be noted now is sent again by the next one.
-      await noted.catch(() => undefined);
+      await saved.catch(() => undefined);
       await consumer.stop().catch((error: Error) => log.warn({ error }, 'the relay could not leave its group'));
       await writer.close();
     },
     lag: () => consumer.lag(),
   };
+}
+
+interface Noted extends Pick<Settled, 'sent'> {
+  readonly tags: ReadonlyMap<string, number>;
+}
+
+function sameEntries(one: ReadonlyMap<string, number>, other: ReadonlyMap<string, number>): boolean {
+  return one.size === other.size && [...one].every(([name, value]) => other.get(name) === value);
+}
+
+function departuresOf(
+  topologies: readonly Topology[],
+  sent: ReadonlyMap<string, LogPosition>,
+  event: RecordedEvent,
+): readonly Departure[] {
+  const places = placesOnAll(topologies, event);
+  const due =
+    sent.size === 0
+      ? places
+      : places.filter(({ topic }) => event.chainPosition > positionIn(sent.get(topic) ?? LOG_START, event.chain));
+  return due.map((place) => ({ event, place }));
 }
 
 /** Topologies may have a topic in common; an event is written to it once. */

@@ -35,7 +35,7 @@ function read({ key, value, headers }: OutgoingMessage, offset = 7): IncomingMes
 }
 
 test('an event is a CloudEvent in binary mode: attributes in headers, the payload alone as the value', () => {
-  const message = toMessage(eventOf(), PLACE, '/caudal/payments', 'ab12cd34');
+  const message = toMessage(eventOf(), PLACE, '/caudal/payments', 'ab12cd34', '281474976710655');
   assert.deepEqual(Object.fromEntries([...message.headers].map(([name, value]) => [String(name), String(value)])), {
     'content-type': 'application/json',
     ce_specversion: '1.0',
@@ -52,6 +52,7 @@ test('an event is a CloudEvent in binary mode: attributes in headers, the payloa
     ce_store: 'ab12cd34',
     ce_chain: '4',
     ce_chainposition: '123456789012',
+    ce_topictag: '281474976710655',
   });
   assert.equal(String(message.key), STREAM);
   assert.deepEqual(JSON.parse(String(message.value)), { id: STREAM, amount: 1 });
@@ -65,8 +66,12 @@ test('what is read is what was written', () => {
       fc.option(fc.uuid(), { nil: undefined }),
       (data, causationid) => {
         const event = eventOf(JSON.parse(JSON.stringify(data)) as object, causationid);
-        const found = fromMessage(read(toMessage(event, PLACE, '/caudal/payments', 'ab12cd34')));
-        assert.deepEqual(found, { event: { ...event, sequence: 0, store: 'ab12cd34' }, chain: 'ab12cd34/4' });
+        const found = fromMessage(read(toMessage(event, PLACE, '/caudal/payments', 'ab12cd34', '17')));
+        assert.deepEqual(found, {
+          event: { ...event, sequence: 0, store: 'ab12cd34' },
+          chain: 'ab12cd34/4',
+          writtenFor: 17,
+        });
       },
     ),
   );

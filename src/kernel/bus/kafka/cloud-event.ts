@@ -39,6 +39,8 @@ export interface IncomingEvent {
   readonly event: RecordedEvent;
   /** `store/chain`; undefined for a message that is no event of ours. */
   readonly chain: string | undefined;
+  /** Which making of the topic it was written for, see `standing.ts`; undefined for a message that does not say. */
+  readonly writtenFor?: number | undefined;
 }
 
 /** Attributes by name, as the header that each is. */
@@ -59,6 +61,7 @@ const HEADERS = {
   store: Buffer.from('ce_store'),
   chain: Buffer.from('ce_chain'),
   chainPosition: Buffer.from('ce_chainposition'),
+  topicTag: Buffer.from('ce_topictag'),
 } as const;
 
 const JSON_TYPE = Buffer.from('application/json');
@@ -83,8 +86,15 @@ function again(text: string): Buffer {
 /**
  * @param source the CloudEvents `source`: a URI reference of what produces events of this type
  * @param store names the store that the event stands in
+ * @param topicTag which making of the topic it is written for, see `standing.ts`
  */
-export function toMessage(event: RecordedEvent, place: Place, source: string, store: string): OutgoingMessage {
+export function toMessage(
+  event: RecordedEvent,
+  place: Place,
+  source: string,
+  store: string,
+  topicTag?: string,
+): OutgoingMessage {
   const { metadata } = event;
   const headers = new Map<Buffer, Buffer>([
     [HEADERS.contentType, JSON_TYPE],
@@ -103,6 +113,7 @@ export function toMessage(event: RecordedEvent, place: Place, source: string, st
     [HEADERS.chain, again(String(event.chain))],
     [HEADERS.chainPosition, Buffer.from(String(event.chainPosition), 'latin1')],
   ]);
+  if (topicTag !== undefined) headers.set(HEADERS.topicTag, again(topicTag));
   if (metadata.causationid !== undefined) headers.set(HEADERS.causationId, Buffer.from(metadata.causationid));
   return {
     topic: place.topic,
@@ -127,7 +138,7 @@ export function fromMessage(message: IncomingMessage): IncomingEvent {
 /** @throws DataError when the message is no event of ours */
 export function readEvent({ headers: entries, value }: Pick<IncomingMessage, 'headers' | 'value'>): IncomingEvent {
   const headers = readHeaders(entries);
-  const { need, number, uuid } = headers;
+  const { find, need, number, uuid } = headers;
   if (need(HEADERS.specVersion) !== '1.0') throw new DataError('the message is no CloudEvent of version 1.0');
   const store = need(HEADERS.store);
   const chain = number(HEADERS.chain);
@@ -147,7 +158,8 @@ export function readEvent({ headers: entries, value }: Pick<IncomingMessage, 'he
     metadata: metadataOf(headers),
     store,
   };
-  return { event, chain: `${store}/${chain}` };
+  const writtenFor = find(HEADERS.topicTag) === undefined ? undefined : number(HEADERS.topicTag);
+  return { event, chain: `${store}/${chain}`, writtenFor };
 }
 
 function metadataOf({ need, find }: Headers): EventMetadata {

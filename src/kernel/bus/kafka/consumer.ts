@@ -55,6 +55,8 @@ interface Ports {
   readonly log: Log;
   /** Creates the topics that are missing. */
   makeTopics(topology: Topology): Promise<void>;
+  /** See `FetchPorts`. */
+  notedTags(): Promise<ReadonlyMap<string, number>>;
   /** Called before a member that was put out joins anew; see `Presence.announce`. */
   readonly announce?: () => Promise<void>;
 }
@@ -118,6 +120,15 @@ export function createKafkaConsumer(settings: KafkaConsumerSettings, ports: Port
       },
     );
 
+  /**
+   * Goes past an offset without a message to handle. Such is one that was written for a topic of the same name that was deleted:
+   * its store sends it again, behind what has to come first.
+   */
+  const pass = ({ fetched }: Owned, name: string, offset: number, topicTag: number): void => {
+    waiting.push({ name, offset, topicTag, chain: undefined, event: undefined });
+    advance(fetched, { offset, topicTag });
+  };
+
   const accept = (point: FetchPoint, fetched: Fetched): void => {
     const name = partitionName(point);
     const partition = owned.get(name);
@@ -125,18 +136,27 @@ export function createKafkaConsumer(settings: KafkaConsumerSettings, ports: Port
     if (partition === undefined || offsetOf(partition.fetched) !== point.offset) return;
     const { topicTag } = fetched;
     partition.end = fetched.end;
+    let misplaced = 0;
     for (const message of fetched.messages) {
-      const { event, chain } = fromMessage(message);
+      const { event, chain, writtenFor = topicTag } = fromMessage(message);
+      if (writtenFor !== topicTag) {
+        pass(partition, name, message.offset, topicTag);
+        misplaced += 1;
+        continue;
+      }
       const handled =
         chain !== undefined && (isHandled(partition.fetched, chain, event.chainPosition) || wasHandled(event, chain));
       const wanted = !handled && (chain === undefined || types.has(event.type));
       waiting.push({ name, offset: message.offset, topicTag, chain, event: wanted ? event : undefined });
       advance(partition.fetched, { offset: message.offset, topicTag, chain, position: event.chainPosition });
     }
-    if (offsetOf(partition.fetched) !== fetched.nextOffset || topicTagOf(partition.fetched) !== topicTag) {
-      waiting.push({ name, offset: fetched.nextOffset - 1, topicTag, chain: undefined, event: undefined });
-      advance(partition.fetched, { offset: fetched.nextOffset - 1, topicTag });
-    }
+    if (offsetOf(partition.fetched) !== fetched.nextOffset || topicTagOf(partition.fetched) !== topicTag)
+      pass(partition, name, fetched.nextOffset - 1, topicTag);
+    if (misplaced > 0)
+      log.info(
+        { consumer, ...partition.ref, messages: misplaced },
+        'messages were left out that had been written for the topic before it was deleted: they are sent again',
+      );
     if (waiting.length > 0) ready();
   };
 

@@ -1,9 +1,11 @@
+import { UnavailableError } from '../../core/errors.ts';
 import type { RecordedEvent } from '../../core/event.ts';
 import type { Arrival, Departure, Destination } from '../relay.ts';
 import type { Topic } from '../topology.ts';
 import type { KafkaConnection } from './client.ts';
 import { type OutgoingMessage, toMessage } from './cloud-event.ts';
 import { type Compression, createOrderedProducer } from './producer.ts';
+import { createTopicWatch } from './topic-watch.ts';
 
 export interface DestinationSettings {
   readonly compression: Compression;
@@ -19,6 +21,9 @@ export interface DestinationSettings {
  */
 export const MAX_PARTITION_BYTES = 1_000_000;
 
+/** No message is counted for less: see `sizeOf`. */
+export const MIN_MESSAGE_BYTES = 64;
+
 interface Ports {
   /** Creates those of the topics that are missing. */
   makeTopics(topics: readonly Topic[]): Promise<void>;
@@ -31,30 +36,63 @@ export function createKafkaDestination(
   { makeTopics }: Ports,
 ): Destination {
   const producer = createOrderedProducer(connection, compression);
+  const watch = createTopicWatch(connection);
   let topics: readonly Topic[] = [];
   let topicsMade = false;
+  /** By topic, as headers have it. */
+  let tags: ReadonlyMap<string, string> = new Map();
+  /** By `topic/partition`: where the next message lands at the earliest. */
+  let ends: Map<string, number> | undefined;
+
+  const encode = ({ event, place }: Departure): OutgoingMessage =>
+    toMessage(event, place, source(event.type), store, tags.get(place.topic));
+
+  const look = async (): Promise<ReadonlyMap<string, number>> => {
+    if (!topicsMade) await makeTopics(topics);
+    topicsMade = true;
+    // In this order: what ended there was the topic that has the tag.
+    ends ??= await watch.ends(topics);
+    return watch.tags(topics);
+  };
+
+  /** Offsets begin again in a topic that was made anew, and that is not always noticed otherwise before it is written to. */
+  const checkPlace = ({ topic, partition, offset, events }: Arrival): void => {
+    const name = `${topic}/${partition}`;
+    const end = ends?.get(name) ?? 0;
+    if (offset < end)
+      throw new UnavailableError(
+        `Kafka gave offset ${offset} in ${name} a second time: the topic was made anew, or has lost messages (see unclean.leader.election.enable)`,
+      );
+    ends?.set(name, offset + events.length);
+  };
+
   return {
     prepare: (next) => {
       topics = next;
       topicsMade = false;
+      ends = undefined;
     },
-    send: async (departures) => {
-      if (!topicsMade) await makeTopics(topics);
-      topicsMade = true;
+    look: async () => {
       try {
-        const arrivals: Arrival[] = [];
-        for (const round of rounds(departures, ({ event, place }) =>
-          toMessage(event, place, source(event.type), store),
-        ))
-          arrivals.push(...arrivalsOf(round, await producer.send(round.map(({ message }) => message))));
-        return arrivals;
+        const found = await look();
+        tags = new Map([...found].map(([topic, tag]) => [topic, String(tag)]));
+        return found;
       } catch (cause) {
         // One of them may have been deleted.
         topicsMade = false;
         throw cause;
       }
     },
-    close: () => producer.close(),
+    send: async (departures) => {
+      const arrivals: Arrival[] = [];
+      for (const round of rounds(departures, encode))
+        arrivals.push(...arrivalsOf(round, await producer.send(round.map(({ message }) => message))));
+      for (const arrival of arrivals) checkPlace(arrival);
+      return arrivals;
+    },
+    close: async () => {
+      await Promise.all([producer.close(), watch.close()]);
+    },
   };
 }
 
@@ -86,7 +124,7 @@ function rounds(
 
 /** A little more than the bytes that it takes. */
 export function sizeOf({ key, value, headers }: OutgoingMessage): number {
-  let bytes = key.length + value.length + 64;
+  let bytes = MIN_MESSAGE_BYTES + key.length + value.length;
   for (const [name, text] of headers) bytes += name.length + text.length + 4;
   return bytes;
 }

@@ -5,18 +5,23 @@ import { type PartitionRef, partitionName, type StandingPartition } from '../gro
 import { refArrays } from '../postgres/group-store.ts';
 import type { Entry, Move } from '../postgres/moves.ts';
 import { standingAmong } from '../postgres/positions.ts';
-import { offsetOf, standAt } from './standing.ts';
+import { readTags } from '../postgres/topics.ts';
+import { MAX_PARTITION_BYTES, MIN_MESSAGE_BYTES } from './destination.ts';
+import { nextIn, standAt } from './standing.ts';
+
+/** Offsets that one landing covers at most: what is written to a partition at once has a limit, and no message is smaller. */
+const LONGEST_LANDING = MAX_PARTITION_BYTES / MIN_MESSAGE_BYTES;
 
 /**
  * Where a consumer goes on in the topics that it comes to: at what was written together with the first message that it had not
  * handled where it comes from. What landed is noted for all topologies in one transaction with one time; what is not noted
  * yet lies behind all of that.
- * @param tags of the topics, see `standing.ts`
  * @param stores all whose events are on the topics; each has noted its own
  */
-export function kafkaEntry(tags: ReadonlyMap<string, number>, stores: readonly Sql[]): Entry {
-  return async (_sql, move, leaving) => {
-    const offsets = await offsetsOf(stores, move, leaving);
+export function kafkaEntry(stores: readonly Sql[]): Entry {
+  return async (sql, move, leaving) => {
+    const tags = await readTags(sql);
+    const offsets = await offsetsOf(stores, move, leaving, tags);
     return (ref, stood) => {
       const tag = tags.get(ref.topic);
       const offset = offsets.get(partitionName(ref));
@@ -30,11 +35,12 @@ async function offsetsOf(
   stores: readonly Sql[],
   move: Move,
   leaving: readonly StandingPartition[],
+  tags: ReadonlyMap<string, number>,
 ): Promise<ReadonlyMap<string, number>> {
   const first = new Map<string, number>();
   const behind = new Map<string, number>();
   for (const store of stores)
-    for (const row of await offsetsSince(store, move, await firstUnhandled(store, leaving))) {
+    for (const row of await offsetsSince(store, move, await firstUnhandled(store, leaving, tags))) {
       const name = partitionName(row);
       if (row.first !== null) first.set(name, Math.min(row.first, first.get(name) ?? row.first));
       if (row.behind !== null) behind.set(name, Math.max(row.behind, behind.get(name) ?? 0));
@@ -52,18 +58,25 @@ export async function hasPassedOnKafka(sql: Sql, move: Move, store: Sql, positio
     `SELECT EXISTS (SELECT 1 FROM event_landings l
         JOIN unnest($1::text[], $2::int[], $3::bigint[]) AS a(topic, partition, next) USING (topic, partition)
       WHERE l.last_offset >= a.next AND l.first_position <= coalesce(($4::jsonb ->> l.chain::text)::bigint, 0)) AS waiting`,
-    [...refArrays(leaving), nextOffsets(leaving), JSON.stringify(position)],
+    [...refArrays(leaving), nextOffsets(leaving, await readTags(sql)), JSON.stringify(position)],
   );
   return row!.waiting === false;
 }
 
-/** When the first message landed that was not handled, milliseconds since 1970; undefined when all were. */
-async function firstUnhandled(sql: Sql, leaving: readonly StandingPartition[]): Promise<number | undefined> {
+/**
+ * When the first message landed that was not handled, milliseconds since 1970; undefined when all were.
+ * @param tags of the topics as the store knows them
+ */
+export async function firstUnhandled(
+  sql: Sql,
+  partitions: readonly StandingPartition[],
+  tags: ReadonlyMap<string, number>,
+): Promise<number | undefined> {
   const [row] = await sql.query<{ at: number | null }>(
-    `SELECT min(l.landed_at) AS at FROM event_landings l
-        JOIN unnest($1::text[], $2::int[], $3::bigint[]) AS a(topic, partition, next) USING (topic, partition)
-      WHERE l.last_offset >= a.next`,
-    [...refArrays(leaving), nextOffsets(leaving)],
+    `SELECT min(f.landed_at) AS at FROM unnest($1::text[], $2::int[], $3::bigint[]) AS a(topic, partition, next)
+      CROSS JOIN LATERAL (SELECT l.landed_at FROM event_landings l WHERE l.topic = a.topic AND l.partition = a.partition
+        AND l.first_offset > a.next - $4 AND l.last_offset >= a.next ORDER BY l.first_offset LIMIT 1) f`,
+    [...refArrays(partitions), nextOffsets(partitions, tags), LONGEST_LANDING],
   );
   return row!.at ?? undefined;
 }
@@ -80,9 +93,9 @@ function offsetsSince(sql: Sql, { on, to }: Move, time: number | undefined) {
   );
 }
 
-function nextOffsets(partitions: readonly StandingPartition[]): Buffer {
+function nextOffsets(partitions: readonly StandingPartition[], tags: ReadonlyMap<string, number>): Buffer {
   return encodeArray(
     'bigint',
-    partitions.map(({ progress }) => offsetOf(progress) ?? 0),
+    partitions.map(({ topic, progress }) => nextIn(progress, tags.get(topic))),
   );
 }

@@ -41,6 +41,8 @@ export interface FetchPorts {
   deliver(point: FetchPoint, fetched: Fetched): void;
   /** Called when a topic is missing. */
   makeTopics(): Promise<void>;
+  /** The tags of the topics as the store knows them. */
+  notedTags(): Promise<ReadonlyMap<string, number>>;
   readonly clock: Scheduler;
   readonly log: Log;
 }
@@ -71,6 +73,9 @@ export function createFetcher(connection: KafkaConnection, settings: FetchSettin
   /** Why nothing can be read. It is said once, and not at once: leaders move, and new topics take a moment. */
   let trouble: string | undefined;
   let failures = 0;
+  /** Why some topics are not read yet. */
+  let awaited: string | undefined;
+  let askAgainAt = 0;
   const busy = new Set<number>();
 
   function open(): Consumer {
@@ -86,7 +91,8 @@ export function createFetcher(connection: KafkaConnection, settings: FetchSettin
     if (points.length === 0) return;
     const metadata = await client.metadata({ topics });
     const [known, unknown] = partition(points, (point) => isKnown(point, metadata));
-    if (unknown.length > 0) await findStart(unknown, metadata);
+    const begun = await ripe(unknown, metadata);
+    if (begun.length > 0) await findStart(begun, metadata);
     for (const [leader, ofLeader] of byLeader(known, metadata)) {
       if (busy.has(leader)) continue;
       busy.add(leader);
@@ -97,6 +103,38 @@ export function createFetcher(connection: KafkaConnection, settings: FetchSettin
     }
   };
 
+  /**
+   * A topic that was made anew is read when the store knows of it: before, how far we were in the old one has to be there for the
+   * relay to see, so that it sends again what we have not handled.
+   */
+  const ripe = async (points: readonly FetchPoint[], metadata: Metadata): Promise<readonly FetchPoint[]> => {
+    const [remade, others] = partition(points, ({ topicTag: tag }) => tag !== undefined);
+    if (remade.length === 0) awaited = undefined;
+    if (remade.length === 0 || clock.now() < askAgainAt) return others;
+    const noted = await ports.notedTags();
+    const [ready, early] = partition(remade, ({ topic }) => noted.get(topic) === tagOf(topic, metadata));
+    waitFor([...new Set(early.map(({ topic }) => topic))]);
+    if (ready.length > 0)
+      log.info(
+        { topics: [...new Set(ready.map(({ topic }) => topic))] },
+        'topics were made anew: reading them from their start, without what was handled before',
+      );
+    return [...others, ...ready];
+  };
+
+  const waitFor = (remade: readonly string[]): void => {
+    if (remade.length === 0) return;
+    if (awaited === undefined)
+      log.warn(
+        { topics: remade },
+        'topics were made anew: they are read when the relay has seen it, and sends again what was not handled',
+      );
+    awaited = `the relay has not seen yet that ${remade.join(', ')} was made anew`;
+    askAgainAt = clock.now() + RETRY_MS;
+    client.clearMetadata();
+    clock.after(RETRY_MS, poke);
+  };
+
   const findStart = async (points: readonly FetchPoint[], metadata: Metadata): Promise<void> => {
     const first = await client.listOffsets({
       topics: [...new Set(points.map(({ topic }) => topic))],
@@ -104,12 +142,12 @@ export function createFetcher(connection: KafkaConnection, settings: FetchSettin
     });
     for (const point of points) {
       const offset = Number(first.get(point.topic)![point.partition]);
+      const tag = tagOf(point.topic, metadata);
       if (point.offset !== undefined)
-        log.warn(
+        log[point.topicTag === tag ? 'warn' : 'debug'](
           { topic: point.topic, partition: point.partition, from: point.offset, to: offset },
-          'the topic does not have the offset any more, or was made anew: reading from its first message; what was handled before is left out',
+          'the topic does not have the offset any more: reading from its first message; what was handled before is left out',
         );
-      const tag = topicTag(metadata.topics.get(point.topic)!.id);
       ports.deliver(point, { messages: [], nextOffset: offset, topicTag: tag, end: offset });
     }
     poke();
@@ -199,7 +237,7 @@ export function createFetcher(connection: KafkaConnection, settings: FetchSettin
 
   return {
     get trouble() {
-      return trouble;
+      return trouble ?? awaited;
     },
     poke,
     close: async () => {
@@ -219,7 +257,11 @@ function responseOf(cause: unknown): Response {
 
 /** Whether its offset is known, and of the topic that is there now. */
 function isKnown(point: FetchPoint, metadata: Metadata): boolean {
-  return point.offset !== undefined && point.topicTag === topicTag(metadata.topics.get(point.topic)!.id);
+  return point.offset !== undefined && point.topicTag === tagOf(point.topic, metadata);
+}
+
+function tagOf(topic: string, metadata: Metadata): number {
+  return topicTag(metadata.topics.get(topic)!.id);
 }
 
 function byLeader(points: readonly FetchPoint[], metadata: Metadata): ReadonlyMap<number, readonly FetchPoint[]> {

@@ -21,6 +21,11 @@ export function topicTagOf(standing: LogPosition): number | undefined {
   return standing[TOPIC];
 }
 
+/** The offset of the first message that was not handled in the topic of that tag; 0 when nothing of it was read. */
+export function nextIn(standing: LogPosition, tag: number | undefined): number {
+  return topicTagOf(standing) === tag ? (offsetOf(standing) ?? 0) : 0;
+}
+
 /** A topic's id (a UUID of Kafka's) as the number that is kept: its first 48 bits. */
 export function topicTag(topicId: string): number {
   return Number.parseInt(topicId.replaceAll('-', '').slice(0, 12), 16);
@@ -50,6 +55,5 @@ export function advance(standing: Record<string, number>, { offset, topicTag: ta
 
 /** The standing of one that goes on at the offset, unless it stands further in the same topic. What it knows of chains stays. */
 export function standAt(standing: LogPosition, offset: number, tag: number): LogPosition {
-  const stood = topicTagOf(standing) === tag ? (offsetOf(standing) ?? 0) : 0;
-  return { ...standing, [OFFSET]: Math.max(offset, stood), [TOPIC]: tag };
+  return { ...standing, [OFFSET]: Math.max(offset, nextIn(standing, tag)), [TOPIC]: tag };
 }

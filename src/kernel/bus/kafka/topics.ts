@@ -4,7 +4,6 @@ import { ConflictError } from '../../core/errors.ts';
 import type { Log } from '../../observability/log.ts';
 import type { Topic } from '../topology.ts';
 import { clientOptions, type KafkaConnection, unavailable } from './client.ts';
-import { topicTag } from './standing.ts';
 
 export interface TopicSettings {
   /** Copies of each partition; fewer where there are fewer brokers. */
@@ -99,25 +98,6 @@ export async function deleteTopics(connection: KafkaConnection, topics: readonly
     const found = topics.filter((name) => existing.has(name));
     if (found.length > 0) await admin.deleteTopics({ topics: found });
     return found;
-  } catch (cause) {
-    throw unavailable(cause, connection);
-  } finally {
-    await admin.close().catch(() => undefined);
-  }
-}
-
-/**
- * Which making of each topic is there now, see `standing.ts`.
- * @throws UnavailableError when the brokers are out of reach, or do not know a topic
- */
-export async function topicTags(
-  connection: KafkaConnection,
-  topics: readonly Topic[],
-): Promise<ReadonlyMap<string, number>> {
-  const admin = new Admin(clientOptions(connection));
-  try {
-    const { topics: found } = await admin.metadata({ topics: topics.map(({ name }) => name), forceUpdate: true });
-    return new Map([...found].map(([name, { id }]) => [name, topicTag(id)]));
   } catch (cause) {
     throw unavailable(cause, connection);
   } finally {

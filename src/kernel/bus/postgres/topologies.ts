@@ -70,6 +70,8 @@ export function beginTarget(pool: Pool, topology: string, relayed: boolean): Pro
     if (target?.topology === topology) return;
     if (target !== undefined)
       throw new ConflictError(`the store is on its way to ${target.topology}: go on with that, or back from it, first`);
+    // Should the relay be on its way to where it was before topics were deleted: all of it goes to all from here on.
+    await sql.query(`UPDATE bus_topics SET sent = '{}'`);
     const since = relayed ? await putOutRelay(sql) : await readHead(sql);
     await sql.query(
       `INSERT INTO bus_topologies (topology, role, since) VALUES ($1, 'target', $2)
@@ -105,11 +107,23 @@ export async function assertLeft(sql: Sql, topology: string): Promise<void> {
     throw new ConflictError(`still on ${topology}: ${still.map(({ consumer }) => consumer).join(', ')}`);
 }
 
-/** Another one that joins asks anew which topologies there are. @returns how far the relay has come */
-async function putOutRelay(sql: Sql): Promise<LogPosition> {
+/**
+ * Another relay that joins asks anew which topologies there are.
+ * @param goOn where it goes on, by how far this one has come
+ * @returns how far the relay had come
+ */
+export async function putOutRelay(
+  sql: Sql,
+  goOn: (stood: LogPosition) => LogPosition = (stood) => stood,
+): Promise<LogPosition> {
   await holdPositions(sql, RELAY);
-  await putOutMembers(sql, RELAY, await readPartitions(sql, RELAY));
-  return relayPosition(sql);
+  const partitions = await readPartitions(sql, RELAY);
+  await putOutMembers(
+    sql,
+    RELAY,
+    partitions.map((partition) => ({ ...partition, progress: goOn(partition.progress) })),
+  );
+  return partitions[0]?.progress ?? LOG_START;
 }
 
 /** How far the relay has come: all before that is in Kafka, and was noted. */
