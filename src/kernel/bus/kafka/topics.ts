@@ -12,7 +12,7 @@ export interface TopicSettings {
   readonly retentionMs: number;
 }
 
-const CHECKS = 10;
+const CHECKS = 75;
 const CHECK_PAUSE_MS = 200;
 /** A copy may be missing, and what is acknowledged is still kept by another. */
 const MIN_IN_SYNC = 2;
