@@ -6,7 +6,7 @@ import { type PartitionRef, partitionName } from '../group.ts';
 import type { Compared, Notes } from '../postgres/comparisons.ts';
 import type { Topic } from '../topology.ts';
 import { type IncomingMessage, readEvent } from './cloud-event.ts';
-import { boundsOf, fetchFrom, type Reader } from './reader.ts';
+import type { Reader } from './reader.ts';
 
 /** Which messages of which partitions belong to a slice of the log, and what to do with them. */
 export interface SliceReading {
@@ -37,10 +37,7 @@ export async function readSlice(
   reading: SliceReading,
 ): Promise<{ readonly offsets: Compared['offsets']; readonly foreign: number }> {
   const { topics, notes, toEnd } = reading;
-  const bounds = await boundsOf(
-    reader,
-    topics.map(({ name }) => name),
-  );
+  const bounds = await reader.bounds(topics.map(({ name }) => name));
   const offsets = { ...reading.offsets };
   let foreign = 0;
   for (const ref of topics.flatMap(partitionsOf)) {
@@ -75,7 +72,7 @@ async function readPartition(
   let foreign = 0;
   let empty = 0;
   for (let offset = from.offset; offset < upTo; ) {
-    const { messages, nextOffset } = await fetchFrom(reader, { ...from, offset }, maxBytes);
+    const { messages, nextOffset } = await reader.read({ ...from, offset }, maxBytes);
     empty = nextOffset > offset ? 0 : empty + 1;
     if (empty === EMPTY_ANSWERS_MAX)
       throw new UnavailableError(`Kafka has ${partitionName(from)} up to ${upTo}, and gives nothing from ${offset} on`);

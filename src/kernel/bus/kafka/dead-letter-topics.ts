@@ -6,7 +6,7 @@ import type { IncomingMessage, OutgoingMessage } from './cloud-event.ts';
 import { fromDeadLetterMessage, type LetterSource, toDeadLetterMessage } from './dead-letter-message.ts';
 import { MAX_PARTITION_BYTES, sizeOf } from './destination.ts';
 import { type Compression, createOrderedProducer } from './producer.ts';
-import { boundsOf, fetchFrom, withReader } from './reader.ts';
+import { withReader } from './reader.ts';
 
 export interface DeadLetterTopicSettings extends LetterSource {
   readonly compression: Compression;
@@ -47,11 +47,11 @@ export function createKafkaDeadLetters(
     },
     bounds: (topic) =>
       withReader(connection, async (reader) =>
-        [...(await boundsOf(reader, [topic])).values()].map((bounds, partition) => ({ partition, ...bounds })),
+        [...(await reader.bounds([topic])).values()].map((bounds, partition) => ({ partition, ...bounds })),
       ),
     read: (from) =>
       withReader(connection, async (reader) => {
-        const { messages, nextOffset } = await fetchFrom(reader, from, settings.fetchBytes);
+        const { messages, nextOffset } = await reader.read(from, settings.fetchBytes);
         return { found: messages.map(found), next: nextOffset };
       }),
     close: () => producer.close(),

@@ -1,10 +1,23 @@
 import { Consumer, FetchIsolationLevels } from '@platformatic/kafka';
 import { type PartitionRef, partitionName } from '../group.ts';
 import { clientOptions, type KafkaConnection, unavailable } from './client.ts';
+import type { IncomingMessage } from './cloud-event.ts';
 import { messagesFrom } from './records.ts';
 
-/** Reads partitions by hand, without a group: nobody's position moves. */
-export type Reader = Consumer;
+/** Reads partitions by hand, without a group: nobody's position moves. Its methods throw UnavailableError when the brokers do not answer. */
+export interface Reader {
+  /** The bounds of all partitions of the topics, by `topic/partition`. */
+  bounds(topics: readonly string[]): Promise<ReadonlyMap<string, Bounds>>;
+  /**
+   * The messages of a partition from an offset on, as many as one answer holds.
+   * @param maxBytes of the answer; a larger message comes alone
+   * @returns none when nothing new comes within a second; where to go on
+   */
+  read(
+    from: PartitionRef & { readonly offset: number },
+    maxBytes: number,
+  ): Promise<{ readonly messages: readonly IncomingMessage[]; readonly nextOffset: number }>;
+}
 
 /** The first offset that a partition still has, and the one behind its last message. */
 export interface Bounds {
@@ -16,25 +29,28 @@ const EARLIEST = -2n;
 const LATEST = -1n;
 const WAIT_MS = 1000;
 
-/** Opens a reader for the work, and closes it after. @throws UnavailableError when the brokers are out of reach or refuse */
+/** Opens a reader for the work, and closes it after. */
 export async function withReader<T>(connection: KafkaConnection, work: (reader: Reader) => Promise<T>): Promise<T> {
   // The group is never joined.
-  const reader = new Consumer({ ...clientOptions(connection), groupId: 'caudal-reader' });
-  reader.on('error', () => undefined);
-  try {
-    return await work(reader);
-  } catch (cause) {
+  const client = new Consumer({ ...clientOptions(connection), groupId: 'caudal-reader' });
+  client.on('error', () => undefined);
+  const told = (cause: unknown): never => {
     throw unavailable(cause, connection);
+  };
+  try {
+    return await work({
+      bounds: (topics) => boundsOf(client, topics).catch(told),
+      read: (from, maxBytes) => fetchFrom(client, from, maxBytes).catch(told),
+    });
   } finally {
-    await reader.close(true).catch(() => undefined);
+    await client.close(true).catch(() => undefined);
   }
 }
 
-/** The bounds of all partitions of the topics, by `topic/partition`. */
-export async function boundsOf(reader: Reader, topics: readonly string[]): Promise<ReadonlyMap<string, Bounds>> {
+async function boundsOf(client: Consumer, topics: readonly string[]): Promise<ReadonlyMap<string, Bounds>> {
   const [starts, ends] = await Promise.all([
-    reader.listOffsets({ topics: [...topics], timestamp: EARLIEST }),
-    reader.listOffsets({ topics: [...topics], timestamp: LATEST }),
+    client.listOffsets({ topics: [...topics], timestamp: EARLIEST }),
+    client.listOffsets({ topics: [...topics], timestamp: LATEST }),
   ]);
   return new Map(
     topics.flatMap((topic) =>
@@ -48,21 +64,12 @@ export async function boundsOf(reader: Reader, topics: readonly string[]): Promi
   );
 }
 
-/**
- * The messages of a partition from an offset on, as many as one answer holds.
- * @param maxBytes of the answer; a larger message comes alone
- * @returns none when nothing new comes within a second; where to go on
- */
-export async function fetchFrom(
-  reader: Reader,
-  from: PartitionRef & { readonly offset: number },
-  maxBytes: number,
-): Promise<ReturnType<typeof messagesFrom>> {
-  reader.topics.track(from.topic);
-  const metadata = await reader.metadata({ topics: [from.topic] });
+async function fetchFrom(client: Consumer, from: PartitionRef & { readonly offset: number }, maxBytes: number) {
+  client.topics.track(from.topic);
+  const metadata = await client.metadata({ topics: [from.topic] });
   const { id: topicId, partitions } = metadata.topics.get(from.topic)!;
   const { leader, leaderEpoch } = partitions[from.partition]!;
-  const { responses } = await reader.fetch({
+  const { responses } = await client.fetch({
     node: leader,
     topics: [
       {

@@ -59,9 +59,11 @@ export async function planSlices(
   { most, size }: { readonly most: number; readonly size: number },
 ): Promise<{ readonly slices: readonly LogSlice[]; readonly leftOut: number }> {
   const commits = await sql.query<{ at: number; events: number }>(
-    `SELECT l.landed_at AS at, sum((SELECT count(*) FROM jsonb_array_elements(l.positions) AS p WHERE p <> 'null'))::int AS events
-      FROM event_landings l JOIN ${CHAINS} USING (chain)
-      WHERE l.topic = ANY($4) AND ${WITHIN} GROUP BY 1 ORDER BY 1 DESC`,
+    `SELECT at, sum(events)::int AS events FROM (
+        SELECT l.landed_at AS at, max(l.last_offset) - min(l.first_offset) + 1 AS events
+          FROM event_landings l JOIN ${CHAINS} USING (chain) WHERE l.topic = ANY($4) AND ${WITHIN}
+          GROUP BY l.landed_at, l.topic, l.partition) AS landed
+      GROUP BY 1 ORDER BY 1 DESC`,
     [...chainArrays(slice), encodeArray('text', topics)],
   );
   let kept = 0;
