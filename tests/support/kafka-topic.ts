@@ -48,7 +48,7 @@ export interface StrangeMessage {
   readonly topic: string;
   readonly partition: number;
   readonly key?: string;
-  readonly value: Buffer;
+  readonly value: Buffer | null;
   readonly headers?: Readonly<Record<string, string>>;
 }
 
@@ -62,7 +62,7 @@ export async function writeStrange(brokers: readonly string[], message: StrangeM
         {
           topic,
           partition,
-          value,
+          ...(value !== null && { value }),
           ...(key !== undefined && { key: Buffer.from(key) }),
           headers: new Map(Object.entries(headers).map(([name, text]) => [Buffer.from(name), Buffer.from(text)])),
         },

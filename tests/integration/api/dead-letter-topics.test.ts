@@ -3,7 +3,13 @@ import { after, before, describe, test } from 'node:test';
 import { placeOf } from '#kernel/bus/topology.ts';
 import { type InjectedApi, startInjectedApi } from '../../support/injected-api.ts';
 import { sharedKafka } from '../../support/kafka.ts';
-import { messagesOn, type SeenMessage, type StrangeMessage, writeStrange } from '../../support/kafka-topic.ts';
+import {
+  deleteTopics,
+  messagesOn,
+  type SeenMessage,
+  type StrangeMessage,
+  writeStrange,
+} from '../../support/kafka-topic.ts';
 import { balanceOf, finalPayment, walletWith } from '../../support/money.ts';
 import { until } from '../../support/until.ts';
 
@@ -151,7 +157,7 @@ describe('dead letters on Kafka', () => {
       assert.deepEqual(Object.fromEntries(theirs), stranger.headers ?? {});
       assert.deepEqual(
         [message.headers.caudal_dlq_bytes, message.headers.caudal_dlq_encoding],
-        [String(stranger.value.length), i === 2 ? 'base64' : 'text'],
+        [String(stranger.value!.length), i === 2 ? 'base64' : 'text'],
       );
       assert.equal((await api.post(`/api/v1/dlq/${found.id}/replay`, {}, ALICE)).status, 200);
       const again = await landed(found.event_id, 2);
@@ -312,5 +318,22 @@ describe('dead letters on Kafka', () => {
       results: [],
       remaining: [],
     });
+  });
+
+  test('leave for their topic again when it was deleted, as long as they are open', async () => {
+    const open = await landed(await poison(api.context.ids.uuid(), 'OPEN'));
+    const settled = await landed(await poison(api.context.ids.uuid(), 'SETTLED'));
+    await api.post(`/api/v1/dlq/${settled.id}/discard`, {}, ALICE);
+    await deleteTopics(brokers, [PAYMENTS]);
+    let ids: readonly string[] = [];
+    await until('it is on the new topic', async () => {
+      // Between the two makings there is none to read.
+      const seen = await messagesOn(brokers, PAYMENTS).catch(() => []);
+      ids = seen.map(({ headers }) => headers.caudal_dlq_id!);
+      return ids.includes(open.id);
+    });
+    assert.ok(!ids.includes(settled.id));
+    const found = await landed(open.event_id);
+    assert.equal((await messageOf(found)).headers.caudal_dlq_id, open.id);
   });
 });
