@@ -160,6 +160,7 @@ test('payments that were given up since nobody answered are found', () => {
   const payments = new Map([
     ['paid', { ...shown, id: 'paid' }],
     ['poor', { ...shown, id: 'poor', status: 'DECLINED', reason: 'insufficient_funds' }],
+    ['charged', { ...shown, id: 'charged', status: 'FAILED', reason: 'gateway_timeout' }],
     ['late', { ...shown, status: 'FAILED', reason: 'wallet_timeout' }],
   ]);
   assert.deepEqual(givenUp({ payments }), ['payment late was given up: wallet_timeout']);

@@ -21,8 +21,8 @@ import type { World } from './world.ts';
 const LEAST_LOAD_MS = 100;
 const MOST_LOAD_MS = 600;
 /** How long each part of a campaign may take; far more than it does. */
-const OPEN_LIMIT_MS = 120_000;
-const BLOW_LIMIT_MS = 120_000;
+const OPEN_LIMIT_MS = 180_000;
+const BLOW_LIMIT_MS = 240_000;
 const AUDIT_LIMIT_MS = 360_000;
 const CLOSE_LIMIT_MS = 120_000;
 

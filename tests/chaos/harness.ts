@@ -11,7 +11,7 @@ import type { World } from './world.ts';
 
 export const PROGRAM = join(import.meta.dirname, '../../src/cli/main.ts');
 const CLOCK = join(import.meta.dirname, 'stepped-clock.ts');
-const READY_LIMIT_MS = 90_000;
+const READY_LIMIT_MS = 180_000;
 const STOP_LIMIT_MS = 60_000;
 const POLL_MS = 50;
 

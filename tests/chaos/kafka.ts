@@ -71,6 +71,7 @@ export async function createOnKafka({ dataDir, serverPorts, guardian }: WorldPor
       CAUDAL_SERVICES: rolesOf(place).join(','),
       DATABASE_URL: postgres.url,
       DATABASE_POOL_SIZE: '6',
+      BUS_HEARTBEAT_MS: '1000',
       BUS_LEASE_MS: String(LEASE_MS),
       FRAUD_DEADLINE_MS: String(STEP_DEADLINE_MS),
       DEBIT_DEADLINE_MS: String(STEP_DEADLINE_MS),

@@ -4,7 +4,7 @@ import type { Client } from './client.ts';
 import type { ShownPayment } from './evidence.ts';
 import type { Harness, Server } from './harness.ts';
 
-const LIMIT_MS = 90_000;
+const LIMIT_MS = 180_000;
 const POLL_MS = 100;
 
 /**

@@ -9,7 +9,12 @@ import type { Setting } from './plan.ts';
 import { recoveryTable } from './report.ts';
 import type { World } from './world.ts';
 
-const REQUESTS_PER_SECOND = 40;
+interface Size {
+  readonly requestsPerSecond: number;
+  /** As many disasters as strike in this time, milliseconds. Default: each, and a few two at a time. */
+  readonly strikeMs?: number;
+}
+
 const COMBINATIONS = 3;
 const LEAST_PAYMENTS = 100;
 const LIMIT_MS = 12 * 60_000;
@@ -17,11 +22,9 @@ const LIMIT_MS = 12 * 60_000;
 /** `CHAOS_SEED=… npm test -- --only tests/chaos` does again what a run that failed did. */
 const seed = Number(process.env.CHAOS_SEED ?? Date.now() % 1_000_000);
 
-/**
- * Declares the test: every disaster once, and a few two at a time, with an audit at the end.
- * @param strikeMs instead, as many of them as strike in this time
- */
-export function shortForm<Where extends World>(what: string, setting: Setting<Where>, strikeMs?: number): void {
+/** Declares the test: disasters under load, with an audit at the end. */
+export function shortForm<Where extends World>(what: string, setting: Setting<Where>, size: Size): void {
+  const { strikeMs } = size;
   const which = strikeMs === undefined ? 'every disaster' : `${strikeMs / 1000} s of disasters`;
   const name = `${which} to ${what}, under load: nothing lost, nothing doubled, the ledger at zero; CHAOS_SEED=${seed}`;
   test(name, { timeout: LIMIT_MS }, async (t) => {
@@ -35,16 +38,7 @@ export function shortForm<Where extends World>(what: string, setting: Setting<Wh
     log(`CHAOS_SEED=${seed}`);
     t.diagnostic(`CHAOS_SEED=${seed}: ${what}`);
     const again = () => false;
-    const sizes = { requestsPerSecond: REQUESTS_PER_SECOND, combinations: COMBINATIONS };
-    const verdict = await runCampaign({
-      dataDir,
-      setting,
-      seed,
-      ...sizes,
-      again,
-      log,
-      ...(strikeMs !== undefined && { strikeMs }),
-    });
+    const verdict = await runCampaign({ dataDir, setting, seed, ...size, combinations: COMBINATIONS, again, log });
     console.log(recoveryTable(verdict.recoveries));
     assert.deepEqual(verdict.findings, [], `the data and the logs are left in ${dataDir}`);
     assert.ok(verdict.payments > LEAST_PAYMENTS, 'there was hardly any load');

@@ -28,6 +28,9 @@ export interface Membership {
 
 const RETRY_MS = 1_000;
 const ATTEMPTS_BEFORE_WARNING = 3;
+/** A join lasts as long as others take to join, which is longer than one request may: it is sent again. */
+const JOIN_RETRIES = 3;
+const JOIN_RETRY_MS = 200;
 const PROTOCOL = 'cooperative-sticky';
 
 /** @param onChange called when `assigned` may have changed */
@@ -40,6 +43,8 @@ export function createMembership(
 ): Membership {
   const { groupId, topic, sessionTimeoutMs, heartbeatMs } = settings;
   let client: Consumer | undefined;
+  /** Of the client before, if it could not leave: a group waits for each member until its session has run out. */
+  let memberId: string | null = null;
   let joined = false;
   let stopped = false;
   let lastHeard = 0;
@@ -50,6 +55,8 @@ export function createMembership(
   const open = (): Consumer => {
     const opened = new Consumer({
       ...clientOptions(connection),
+      retries: JOIN_RETRIES,
+      retryDelay: JOIN_RETRY_MS,
       groupId,
       sessionTimeout: sessionTimeoutMs,
       rebalanceTimeout: sessionTimeoutMs,
@@ -57,6 +64,7 @@ export function createMembership(
       protocols: [{ name: PROTOCOL, version: 3 }],
       partitionAssigner: assignPartitions,
     });
+    opened.memberId = memberId;
     opened.topics.track(topic);
     opened.on('consumer:group:join', () => {
       lastHeard = performance.now();
@@ -111,9 +119,11 @@ export function createMembership(
   const end = async (ended: Consumer): Promise<void> => {
     const ignore = (cause: unknown): void =>
       log.debug({ group: groupId, error: toError(cause) }, 'left without a word');
+    const { memberId: left } = ended;
     await new Promise<void>((resolve) => {
       ended.leaveGroup(true, (error) => {
         if (error) ignore(error);
+        memberId = error ? left : null;
         resolve();
       });
     });
