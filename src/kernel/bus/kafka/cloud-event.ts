@@ -43,6 +43,9 @@ export interface IncomingEvent {
   readonly writtenFor?: number | undefined;
 }
 
+/** Says for which making of its topic a message was written: the same event has another on each topic. */
+export const TOPIC_TAG = Buffer.from('ce_topictag');
+
 /** Attributes by name, as the header that each is. */
 const HEADERS = {
   contentType: Buffer.from('content-type'),
@@ -61,7 +64,7 @@ const HEADERS = {
   store: Buffer.from('ce_store'),
   chain: Buffer.from('ce_chain'),
   chainPosition: Buffer.from('ce_chainposition'),
-  topicTag: Buffer.from('ce_topictag'),
+  topicTag: TOPIC_TAG,
 } as const;
 
 const JSON_TYPE = Buffer.from('application/json');
