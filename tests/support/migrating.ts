@@ -6,8 +6,9 @@ import { ensureTopics } from '#kernel/bus/kafka/topics.ts';
 import { systemClock } from '#kernel/core/clock.ts';
 import { createLog } from '#kernel/observability/log.ts';
 import { createPool } from '#kernel/postgres/pool.ts';
+import { READS, sessionName } from '#kernel/postgres/sessions.ts';
 import { createMigration, type Migration } from '#src/composition/migration.ts';
-import { readConfig } from '#src/config.ts';
+import { readConfig, type ServiceName } from '#src/config.ts';
 import { definedServices } from '../../src/cli/services.ts';
 import type { Api } from './api.ts';
 import { onEnd } from './cleanup.ts';
@@ -95,12 +96,23 @@ export function startPaying(api: Api, users: readonly string[]): Paying {
   };
 }
 
-/** A whole platform in a process of its own, on the topology `single`, and what moves it. @param brokers undefined: without Kafka */
-export async function openMigrating(t: TestContext, brokers: readonly string[] | undefined) {
+/**
+ * A whole platform in a process of its own, on the topology `single`, and what moves it.
+ * @param brokers undefined: without Kafka
+ * @param apart services with databases of their own
+ */
+export async function openMigrating(
+  t: TestContext,
+  brokers: readonly string[] | undefined,
+  apart: readonly ServiceName[] = [],
+) {
   const data = await temporaryDataFolder();
   onEnd(t, () => rm(data, { recursive: true }));
   const url = await createDatabase();
+  const own: Record<string, string> = {};
+  for (const service of apart) own[`DATABASE_URL_${service.toUpperCase()}`] = await createDatabase();
   const env = {
+    ...own,
     CAUDAL_DATA: data,
     DATABASE_URL: url,
     PORT: '0',
@@ -112,15 +124,20 @@ export async function openMigrating(t: TestContext, brokers: readonly string[] |
   const config = readConfig(env);
   const platform = await startProcess({ PATH: process.env.PATH ?? '', ...env, CAUDAL_TOPOLOGY: 'single' });
   onEnd(t, () => platform.end());
-  const pool = createPool({ url, applicationName: 'test', maxConnections: 2, statementTimeoutMs: 20_000 }, (error) =>
-    t.diagnostic(error.message),
+  const pools = [url, ...Object.values(own)].map((address) =>
+    createPool(
+      { url: address, applicationName: sessionName(READS, 'test'), maxConnections: 2, statementTimeoutMs: 20_000 },
+      (error) => t.diagnostic(error.message),
+    ),
   );
-  onEnd(t, () => pool.close());
+  onEnd(t, async () => {
+    for (const pool of pools) await pool.close();
+  });
   const services = await definedServices(config, LOG);
   const connection = brokers === undefined ? undefined : { brokers, clientId: 'test' };
   const migration = (onStep: (message: string) => void): Migration =>
     createMigration({
-      pools: [pool],
+      pools,
       clock: systemClock,
       leaseMs: config.leaseMs,
       kafka: connection,
@@ -131,5 +148,5 @@ export async function openMigrating(t: TestContext, brokers: readonly string[] |
       },
       onStep,
     });
-  return { env, pool, platform, migration };
+  return { env, pool: pools[0]!, platform, migration };
 }
