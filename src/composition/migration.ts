@@ -189,7 +189,11 @@ export function createMigration(ports: Ports): Migration {
       throw new ConflictError(
         `the topics of ${both} differ in ${found.differences} ${found.differences === 1 ? 'place' : 'places'}, ${describe(found)}: nothing was moved. See topology migrate; then repeat, or topology migrate --back`,
       );
-    onStep(`the topics of ${both} hold the same: ${found.events} events of ${found.keys} keys compared`);
+    onStep(
+      found.events === 0
+        ? `nothing new has come to the topics of ${both}: nothing was compared`
+        : `the topics of ${both} hold the same: ${found.events} events of ${found.keys} keys compared`,
+    );
   };
 
   const assertDifferent = (current: StoreTopology, target: Topology): void => {

@@ -37,10 +37,15 @@ export function createCommand(): Command {
       'delete from Kafka the topics of events that no topology in force has; also with --retire',
     )
     .action(migrateTopology);
-  withExample(withJson(migrate), 'topology migrate by-flow', 'topology migrate --back', 'topology migrate --retire');
+  withExample(
+    withJson(migrate),
+    'topology migrate by-flow',
+    'topology migrate --back',
+    'topology migrate --retire --delete-topics',
+  );
   const compare = new Command('compare')
     .description(
-      'while both topologies are written: compares what Kafka has on the topics of the two; 1 when they differ',
+      'while both topologies are written: compares what Kafka has on the topics of the two; exit code 1 when they differ',
     )
     .option('--accept', 'the differences found last are known: compare what comes after them from now on')
     .action(compareTopologies);
