@@ -14,7 +14,7 @@ import { openKafkaBus } from '../support/buses.ts';
 import { onEnd } from '../support/cleanup.ts';
 import { temporaryDataFolder } from '../support/data-folder.ts';
 import { openKafka } from '../support/kafka.ts';
-import { deleteTopics, makeTopic } from '../support/kafka-topic.ts';
+import { deleteTopics, makeTopic, messagesOn, writeStrange } from '../support/kafka-topic.ts';
 import { assertLedgerBalanced, finalPayment, walletWith } from '../support/money.ts';
 import { startPaying } from '../support/paying.ts';
 import { createDatabase } from '../support/postgres.ts';
@@ -101,6 +101,27 @@ for (const how of ['deleteTopic', 'replaceTopic'] as const) {
     await handledAll(bus.handled);
   });
 }
+
+test('what was written before it was seen that the topic is another is left out, and comes again in its order', async (t) => {
+  const { bus, publish, landed, replaceTopic, handledAll } = await openLosing(t);
+  const { name: topic } = bus.topology.topics[0]!;
+  const member = await bus.member();
+  await publish(1);
+  await handledAll(bus.handled);
+  await member.stop();
+  await publish(10);
+  await landed();
+  const last = (await messagesOn(bus.brokers, topic)).at(-1)!;
+  await bus.backend.pool.transaction(async (sql) => {
+    // So long the relay cannot note it.
+    await sql.query('LOCK TABLE bus_topics IN SHARE MODE');
+    await replaceTopic();
+    const { partition, value, headers } = last;
+    await writeStrange(bus.brokers, { topic, partition, key: last.key!, value, headers });
+  });
+  await bus.member();
+  await handledAll(bus.handled);
+});
 
 test('messages in hand, other consumers, a relay that is put out, and the next deletion half-way change nothing of that', async (t) => {
   const { bus, publish, landed, noticed, handledAll, deleteTopic, replaceTopic } = await openLosing(t);
@@ -254,10 +275,13 @@ test('topics of both topologies deleted while consumers move from one to the oth
       await lose(brokers, random.shuffle(topics).slice(0, random.between(1, 4)), random);
     }
   })();
-  for (const arg of ['by-flow', '--back', 'by-flow', '--retire']) {
-    const { code, stderr } = await runProgram(['topology', 'migrate', arg], env);
-    assert.equal(code, 0, stderr);
-  }
+  for (const arg of ['by-flow', '--back', 'by-flow', '--retire'])
+    await until(`topology migrate ${arg} comes to its end`, async () => {
+      const { code, stderr } = await runProgram(['topology', 'migrate', arg], env);
+      // A topic that is missing at that very moment; the command can be repeated.
+      if (code !== 0) assert.match(stderr, /Unknown topic|does not host/);
+      return code === 0;
+    });
   moving = false;
   await losing;
   await paying.stop();
