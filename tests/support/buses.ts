@@ -19,6 +19,7 @@ import { append, newStream, openWriter, pending } from './appending.ts';
 import { type Backend, openMemory, openPostgres, type PostgresBackend } from './backends.ts';
 import { onEnd } from './cleanup.ts';
 import { sharedKafka } from './kafka.ts';
+import { until } from './until.ts';
 
 const LOG = createLog((process.env.TEST_LOG as LogLevel | undefined) ?? 'silent');
 const LEASE_MS = 10_000;
@@ -101,11 +102,13 @@ async function openBus(
     topology,
     handled,
     publish: (...keys) => publish(TYPE, keys),
-    putOutAll: async () => {
-      backend.clock.advance(1);
-      await sleep(1);
-      await backend.groups.heartbeat('things', 'judge', 0);
-    },
+    // One whose own heartbeat holds its row at this moment is passed over.
+    putOutAll: () =>
+      until('they are put out', async () => {
+        backend.clock.advance(1);
+        await sleep(1);
+        return (await backend.groups.heartbeat('things', 'judge', 0)).putOut.length > 0;
+      }),
     publishForeign: (...keys) => publish(FOREIGN, keys),
     member: async ({ maxInbox = 1000, other = { name: 'things', handled } } = {}) => {
       const consumer = open(other.name, topology, randomUUID().slice(0, 8), maxInbox);
