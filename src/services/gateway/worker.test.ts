@@ -253,7 +253,7 @@ describe('what a process leaves behind when it dies', () => {
   });
 
   test('its last call may still be on its way: it is waited for before the charge is given up', async (t) => {
-    const settings = { leaseMs: SHORT_LEASE_MS, maxCalls: 1, callTimeoutMs: 200, settleMs: 200 };
+    const settings = { leaseMs: SHORT_LEASE_MS, maxCalls: 1, callTimeoutMs: 2_000, settleMs: 200 };
     const { platform, settled, worker, url, calls, reconciled } = await openLaboratory(t, { settings, running: false });
     const [late, lost] = [platform.charge().data, platform.charge().data];
     worker();
