@@ -32,6 +32,16 @@ const SOON = { BUS_HEARTBEAT_MS: '200', BUS_LEASE_MS: '1000' };
 /** Where Kafka is installed already. */
 const WITH_KAFKA = { CAUDAL_CACHE: cacheDir };
 
+/** What npm has to know of the network where it is not open to all: a proxy, an authority for certificates. */
+function networkSettings(): Readonly<Record<string, string>> {
+  const known = /^(npm_config_.*|.*_proxy|NODE_EXTRA_CA_CERTS|SSL_CERT_FILE)$/i;
+  return Object.fromEntries(
+    Object.entries(process.env).flatMap(([name, value]) =>
+      known.test(name) && value !== undefined ? [[name, value]] : [],
+    ),
+  );
+}
+
 /** Runs a benchmark, which must leave nothing in the folder for temporary files. */
 async function bench(args: readonly string[], env: Readonly<Record<string, string>> = {}) {
   const folder = await openFolder();
@@ -143,7 +153,7 @@ describe('bench', () => {
 
   test('makes the same transfer by every tool, and checks the sum of all balances of each', async () => {
     const sizes = ['--concurrent', '2', '--seconds', '1', '--warm-up', '0', '--accounts', '5', '--pool', '4'];
-    const result = await bench(['peers', ...sizes]);
+    const result = await bench(['peers', ...sizes], networkSettings());
     const tools = ['caudal-http', 'caudal-kernel', 'sql', 'emmett', 'dbos'];
     assert.deepEqual(
       result.cells.map(({ tool, spread }: { tool: string; spread: string }) => `${tool} ${spread}`),

@@ -127,7 +127,7 @@ test('brokers that are named hear over TLS by which name they are meant', async 
   t.after(() => server.close());
   const { port } = server.address() as AddressInfo;
   const destination = destinationOf({ brokers: [`localhost:${port}`], clientId: 'test', tls: {} }, 'things');
-  await assert.rejects(destination.send([]), UnavailableError);
+  await assert.rejects(destination.look(), UnavailableError);
   await destination.close();
   assert.deepEqual(new Set(names), new Set(['localhost']));
 });

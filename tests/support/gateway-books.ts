@@ -17,7 +17,8 @@ export async function recordedCharges(simulator: Api): Promise<readonly Recorded
 }
 
 /** The reconciliation of the gateway's record with what the platform believes; empty when every cent is explained. */
-export async function discrepancies({ simulator, query }: Platform): Promise<readonly Discrepancy[]> {
+export async function discrepancies({ simulator, queryOf }: Platform): Promise<readonly Discrepancy[]> {
+  const query = queryOf('gateway');
   const believed: BelievedCharge[] = [];
   for (let page: readonly BelievedCharge[] | undefined; page === undefined || page.length === PAGE; ) {
     page = await believedCharges({ query }, believed.at(-1)?.payment_id ?? null, PAGE);

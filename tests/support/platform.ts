@@ -111,7 +111,10 @@ export async function startPlatform(settings: Settings = {}): Promise<Platform> 
     });
     Object.assign(env, { KAFKA_BROKERS: kafka.bootstrap.join(','), ...KAFKA_IN_TESTS });
   }
-  const postgres = shape === 'kafka' ? await startWithOwnDatabases(dataDir, env) : undefined;
+  if (shape === 'kafka') {
+    const postgres = await startWithOwnDatabases(dataDir, env);
+    ends.push(() => postgres.stop());
+  }
   const startServer = async (): Promise<Server> => {
     const server = shape === 'one process' ? await startProcess(env) : await startCell(env);
     servers.push(server);
@@ -122,8 +125,6 @@ export async function startPlatform(settings: Settings = {}): Promise<Platform> 
     await server.end();
   };
   const api = await startServer();
-  // The servers keep it from now on.
-  await postgres?.stop();
   const queryOf =
     (service: ServiceName): Sql['query'] =>
     async (text, values = []) => {
@@ -156,7 +157,7 @@ export async function startPlatform(settings: Settings = {}): Promise<Platform> 
 
 /** The services that take part in payments in processes of their own, and one that serves all of the API. */
 const CELL = ['payments', 'gateway', 'wallets', 'fraud,metrics', 'api'] as const;
-/** Where Kafka is between the services, these have databases of their own; the others share one. */
+/** Where Kafka is between the services, these have databases of their own; the others share one. All are in one PostgreSQL, which stays. */
 const APART = ['gateway', 'wallets', 'fraud'] as const;
 
 async function startWithOwnDatabases(dataDir: string, env: Record<string, string>): Promise<EmbeddedPostgres> {

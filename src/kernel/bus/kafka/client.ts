@@ -111,6 +111,11 @@ function summary(errors: readonly Error[]): string {
   return [...new Set(errors.map((error) => error.message))].slice(-3).join(': ');
 }
 
+/** Whether brokers answered with this error, by its name in Kafka's protocol. */
+export function isAnswer(cause: unknown, name: string): boolean {
+  return causesOf(toError(cause)).some((error) => error instanceof ProtocolError && error.apiId === name);
+}
+
 /** The error and all that it goes back to. */
 function causesOf(error: Error): readonly Error[] {
   const inner = error instanceof AggregateError || error instanceof MultipleErrors ? error.errors : [];

@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Admin } from '@platformatic/kafka';
+import { Admin, UserError } from '@platformatic/kafka';
 import { ConflictError } from '../../core/errors.ts';
 import type { Log } from '../../observability/log.ts';
 import type { Topic } from '../topology.ts';
-import { clientOptions, type KafkaConnection, unavailable } from './client.ts';
+import { clientOptions, isAnswer, type KafkaConnection, unavailable } from './client.ts';
 
 export interface TopicSettings {
   /** Copies of each partition; fewer where there are fewer brokers. */
@@ -12,8 +12,9 @@ export interface TopicSettings {
   readonly retentionMs: number;
 }
 
-const CHECKS = 75;
-const CHECK_PAUSE_MS = 200;
+/** A topic that was just made is known to every broker only a moment later, when they are busy after seconds. */
+const ATTEMPTS = 75;
+const ATTEMPT_PAUSE_MS = 200;
 /** A copy may be missing, and what is acknowledged is still kept by another. */
 const MIN_IN_SYNC = 2;
 /** Room for a batch of the relay that does not shrink when it is compressed, and for the largest event. */
@@ -32,14 +33,32 @@ export async function ensureTopics(
 ): Promise<void> {
   const admin = new Admin(clientOptions(connection));
   try {
-    const existing = new Set(await admin.listTopics());
-    const missing = topics.filter((topic) => !existing.has(topic.name));
-    if (missing.length > 0) await create(admin, missing, settings, log);
-    await checkSoon(admin, topics);
+    for (let attempt = 1; !(await makeAndCheck(admin, topics, settings, log, attempt)); attempt++)
+      await sleep(ATTEMPT_PAUSE_MS);
   } catch (cause) {
     throw cause instanceof ConflictError ? cause : unavailable(cause, connection);
   } finally {
     await admin.close().catch(() => undefined);
+  }
+}
+
+/** @returns false when one of them is not known yet, or is being deleted */
+async function makeAndCheck(
+  admin: Admin,
+  topics: readonly Topic[],
+  settings: TopicSettings,
+  log: Log,
+  attempt: number,
+): Promise<boolean> {
+  const existing = new Set(await admin.listTopics());
+  const missing = topics.filter((topic) => !existing.has(topic.name));
+  if (missing.length > 0) await create(admin, missing, settings, log);
+  try {
+    await check(admin, topics);
+    return true;
+  } catch (cause) {
+    if (!(cause instanceof UserError) || attempt === ATTEMPTS) throw cause;
+    return false;
   }
 }
 
@@ -60,23 +79,11 @@ async function create(admin: Admin, topics: readonly Topic[], settings: TopicSet
     try {
       await admin.createTopics({ topics: [{ topic: name, partitions, replicas }], configs });
     } catch (cause) {
-      // Another process was quicker.
-      if (!(await admin.listTopics()).includes(name)) throw cause;
+      // Another process was quicker; or the one of that name is being deleted, which whoever looks again will see.
+      if (!isAnswer(cause, 'TOPIC_ALREADY_EXISTS')) throw cause;
     }
   }
   log.info({ topics: topics.map((topic) => topic.name), replicas }, 'topics were created');
-}
-
-/** A topic that was just made is known to every broker only a moment later. */
-async function checkSoon(admin: Admin, topics: readonly Topic[]): Promise<void> {
-  for (let attempt = 1; ; attempt++) {
-    try {
-      return await check(admin, topics);
-    } catch (cause) {
-      if (cause instanceof ConflictError || attempt === CHECKS) throw cause;
-      await sleep(CHECK_PAUSE_MS);
-    }
-  }
 }
 
 async function check(admin: Admin, topics: readonly Topic[]): Promise<void> {
