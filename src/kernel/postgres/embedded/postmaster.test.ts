@@ -58,8 +58,8 @@ test('a file that a server was killed in the middle of writing is removed', asyn
 
 if (process.platform === 'linux') {
   test('a server that is just dying was killed: its file stays', async () => {
-    // The shell's child ends, and the program that takes the shell's place never asks about it: a zombie.
-    child = spawn('sh', ['-c', 'sleep 0 & echo $!; exec sleep 1000']);
+    // The child ends once another program has taken the shell's place, one that never asks about it: a zombie.
+    child = spawn('sh', ['-c', 'until grep -q sleep /proc/$$/comm; do sleep 0.01; done & echo $!; exec sleep 1000']);
     assert.ok(child.stdout);
     const [zombie] = await once(createInterface(child.stdout), 'line');
     while (!/\) Z /.test(await readFile(`/proc/${zombie}/stat`, 'utf8'))) await sleep(10);
