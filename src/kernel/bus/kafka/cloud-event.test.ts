@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { asRead } from '../../../../tests/support/kafka-message.ts';
 import type { RecordedEvent } from '../../core/event.ts';
 import { unreadableProblem } from '../unreadable.ts';
 import { fromMessage, type IncomingMessage, type OutgoingMessage, toMessage } from './cloud-event.ts';
@@ -30,13 +31,14 @@ function eventOf(data: object = { id: STREAM, amount: 1 }, causationid?: string)
 
 const PLACE = { topic: 'payments.created', partition: 5, key: STREAM };
 
-function read({ key, value, headers }: OutgoingMessage, offset = 7): IncomingMessage {
-  return { topic: PLACE.topic, partition: 5, offset, timestamp: 1_793_000_000_999, key, value, headers: [...headers] };
+function read(message: OutgoingMessage): IncomingMessage {
+  return asRead(message, 7, 1_793_000_000_999);
 }
 
 test('an event is a CloudEvent in binary mode: attributes in headers, the payload alone as the value', () => {
-  const message = toMessage(eventOf(), PLACE, '/caudal/payments', 'ab12cd34', '281474976710655');
-  assert.deepEqual(Object.fromEntries([...message.headers].map(([name, value]) => [String(name), String(value)])), {
+  const written = toMessage(eventOf(), PLACE, '/caudal/payments', 'ab12cd34', '281474976710655');
+  const message = read(written);
+  assert.deepEqual(Object.fromEntries(message.headers.map(([name, value]) => [String(name), String(value)])), {
     'content-type': 'application/json',
     ce_specversion: '1.0',
     ce_id: ID,
@@ -56,7 +58,7 @@ test('an event is a CloudEvent in binary mode: attributes in headers, the payloa
   });
   assert.equal(String(message.key), STREAM);
   assert.deepEqual(JSON.parse(String(message.value)), { id: STREAM, amount: 1 });
-  assert.equal(message.timestamp, 1_793_000_000_123n);
+  assert.equal(written.timestamp, 1_793_000_000_123n);
 });
 
 test('what is read is what was written', () => {
@@ -81,14 +83,14 @@ test('what is read is what was written', () => {
 function damaged(
   change: (message: { value: Buffer | null; headers: Map<string, string> }) => unknown,
 ): IncomingMessage {
-  const written = toMessage(eventOf(), PLACE, '/caudal/payments', 'ab12cd34');
+  const written = read(toMessage(eventOf(), PLACE, '/caudal/payments', 'ab12cd34'));
   const message = {
-    value: written.value as Buffer | null,
-    headers: new Map([...written.headers].map(([name, value]) => [String(name), String(value)])),
+    value: written.value,
+    headers: new Map(written.headers.map(([name, value]) => [String(name), String(value)])),
   };
   change(message);
   const headers = [...message.headers].map(([name, value]) => [Buffer.from(name), Buffer.from(value)] as const);
-  return { ...read(written), value: message.value, headers };
+  return { ...written, value: message.value, headers };
 }
 
 const STRANGERS: readonly [string, IncomingMessage, RegExp][] = [

@@ -4,7 +4,7 @@ import { namedUuid } from '../../core/ids.ts';
 import { toTimestamp } from '../../core/timestamp.ts';
 import type { Place } from '../topology.ts';
 import { unreadableEvent } from '../unreadable.ts';
-import { type HeaderEntries, type Headers, readHeaders } from './headers.ts';
+import { type HeaderEntries, type HeaderList, type Headers, readHeaders } from './headers.ts';
 
 /*
  * An event as a Kafka message: CloudEvents 1.0 in the binary mode of its Kafka binding. Attributes are headers `ce_*`, the
@@ -15,9 +15,9 @@ import { type HeaderEntries, type Headers, readHeaders } from './headers.ts';
 export interface OutgoingMessage {
   readonly topic: string;
   readonly partition: number;
-  readonly key: Buffer;
-  readonly value: Buffer;
-  readonly headers: Map<Buffer, Buffer>;
+  readonly key: string;
+  readonly value: string;
+  readonly headers: HeaderList;
   /** Milliseconds since 1970. */
   readonly timestamp: bigint;
 }
@@ -67,24 +67,9 @@ const HEADERS = {
   topicTag: TOPIC_TAG,
 } as const;
 
-const JSON_TYPE = Buffer.from('application/json');
-const SPEC_VERSION = Buffer.from('1.0');
 /** So much of a value that is no event of ours is kept. */
 const KEPT_BYTES = 16_384;
 const KEPT_HEADERS = 50;
-
-/** The texts that come again and again, encoded once: types, sources, numbers of versions and chains. */
-const encoded = new Map<string, Buffer>();
-const ENCODED_MAX = 1000;
-
-function again(text: string): Buffer {
-  let buffer = encoded.get(text);
-  if (buffer === undefined) {
-    buffer = Buffer.from(text);
-    if (encoded.size < ENCODED_MAX) encoded.set(text, buffer);
-  }
-  return buffer;
-}
 
 /**
  * @param source the CloudEvents `source`: a URI reference of what produces events of this type
@@ -99,30 +84,31 @@ export function toMessage(
   topicTag?: string,
 ): OutgoingMessage {
   const { metadata } = event;
-  const headers = new Map<Buffer, Buffer>([
-    [HEADERS.contentType, JSON_TYPE],
-    [HEADERS.specVersion, SPEC_VERSION],
-    [HEADERS.id, Buffer.from(event.id, 'latin1')],
-    [HEADERS.source, again(source)],
-    [HEADERS.type, again(event.type)],
-    [HEADERS.time, Buffer.from(toTimestamp(event.time), 'latin1')],
-    [HEADERS.subject, Buffer.from(event.aggregateId, 'latin1')],
-    [HEADERS.traceparent, Buffer.from(metadata.traceparent)],
-    [HEADERS.correlationId, Buffer.from(metadata.correlationid)],
-    [HEADERS.schemaVersion, again(String(event.version))],
-    [HEADERS.aggregateType, again(event.aggregateType)],
-    [HEADERS.streamPosition, again(String(event.streamPosition))],
-    [HEADERS.store, again(store)],
-    [HEADERS.chain, again(String(event.chain))],
-    [HEADERS.chainPosition, Buffer.from(String(event.chainPosition), 'latin1')],
-  ]);
-  if (topicTag !== undefined) headers.set(HEADERS.topicTag, again(topicTag));
-  if (metadata.causationid !== undefined) headers.set(HEADERS.causationId, Buffer.from(metadata.causationid));
+  // biome-ignore format: a header on each line
+  const headers: (Buffer | string)[] = [
+    HEADERS.contentType, 'application/json',
+    HEADERS.specVersion, '1.0',
+    HEADERS.id, event.id,
+    HEADERS.source, source,
+    HEADERS.type, event.type,
+    HEADERS.time, toTimestamp(event.time),
+    HEADERS.subject, event.aggregateId,
+    HEADERS.traceparent, metadata.traceparent,
+    HEADERS.correlationId, metadata.correlationid,
+    HEADERS.schemaVersion, String(event.version),
+    HEADERS.aggregateType, event.aggregateType,
+    HEADERS.streamPosition, String(event.streamPosition),
+    HEADERS.store, store,
+    HEADERS.chain, String(event.chain),
+    HEADERS.chainPosition, String(event.chainPosition),
+  ];
+  if (topicTag !== undefined) headers.push(HEADERS.topicTag, topicTag);
+  if (metadata.causationid !== undefined) headers.push(HEADERS.causationId, metadata.causationid);
   return {
     topic: place.topic,
     partition: place.partition,
-    key: Buffer.from(place.key),
-    value: Buffer.from(JSON.stringify(event.data)),
+    key: place.key,
+    value: JSON.stringify(event.data),
     headers,
     timestamp: BigInt(event.time),
   };

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { asRead } from '../../../../tests/support/kafka-message.ts';
 import { DataError } from '../../core/errors.ts';
 import type { RecordedEvent } from '../../core/event.ts';
 import type { DeadLetterMessage } from '../dead-letters.ts';
@@ -50,8 +51,8 @@ function eventOf(data: object, store?: string): RecordedEvent {
 }
 
 /** As a consumer of the topic gets it. */
-function read({ topic, partition, key, value, headers, timestamp }: OutgoingMessage): IncomingMessage {
-  return { topic, partition, offset: 17, timestamp: Number(timestamp), key, value, headers: [...headers] };
+function read(message: OutgoingMessage): IncomingMessage {
+  return asRead(message, 17, Number(message.timestamp));
 }
 
 function write(letter: DeadLetterMessage): OutgoingMessage {

@@ -5,7 +5,7 @@ import type { DeadLetterMessage } from '../dead-letters.ts';
 import type { Place } from '../topology.ts';
 import { type UnreadableMessage, unreadableEvent, unreadableMessage } from '../unreadable.ts';
 import { type IncomingMessage, type OutgoingMessage, readEvent, toMessage, unreadableId } from './cloud-event.ts';
-import { type Headers, readHeaders } from './headers.ts';
+import { type HeaderList, type Headers, readHeaders } from './headers.ts';
 
 /*
  * A dead letter as a Kafka message: `{original_topic, key, value, timestamp, attempts, error}` under the key and with the
@@ -65,7 +65,7 @@ export function toDeadLetterMessage(letter: DeadLetterMessage, place: Place, sou
     attempts: letter.attempts,
     error: letter.error,
   };
-  const own = new Map([
+  const own: readonly (readonly [Buffer, string])[] = [
     [HEADERS.id, letter.id],
     [HEADERS.count, String(letter.count)],
     [HEADERS.store, source.store],
@@ -74,13 +74,13 @@ export function toDeadLetterMessage(letter: DeadLetterMessage, place: Place, sou
     [HEADERS.partition, String(letter.originalPartition)],
     [HEADERS.fingerprint, letter.fingerprint],
     [HEADERS.firstSeen, toTimestamp(letter.firstSeen)],
-  ]);
+  ];
   return {
     topic: place.topic,
     partition: place.partition,
-    key: Buffer.from(letter.key),
-    value: Buffer.from(JSON.stringify(body)),
-    headers: new Map([...original.headers, ...[...own].map(([name, text]) => [name, Buffer.from(text)] as const)]),
+    key: letter.key,
+    value: JSON.stringify(body),
+    headers: [...original.headers, ...own.flat()],
     timestamp: BigInt(letter.diedAt),
   };
 }
@@ -88,7 +88,7 @@ export function toDeadLetterMessage(letter: DeadLetterMessage, place: Place, sou
 interface Original {
   readonly key: string | null;
   readonly value: unknown;
-  readonly headers: Iterable<readonly [Buffer, Buffer]>;
+  readonly headers: HeaderList;
 }
 
 function ofEvent(
@@ -112,14 +112,7 @@ function ofStranger({ key, value, headers, offset, problem, bytes }: UnreadableM
     [STRANGER.encoding, isText ? 'text' : 'base64'],
   ];
   const theirs = Object.entries(headers).filter(([name]) => !name.startsWith(PREFIX));
-  return {
-    key,
-    value: isText ? text : value,
-    headers: [
-      ...theirs.map(([name, content]) => [Buffer.from(name), Buffer.from(content)] as const),
-      ...own.map(([name, content]) => [name, Buffer.from(content)] as const),
-    ],
-  };
+  return { key, value: isText ? text : value, headers: [...theirs.flat(), ...own.flat()] };
 }
 
 /** @throws DataError when the message is no dead letter of ours */

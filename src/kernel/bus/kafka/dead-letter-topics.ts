@@ -1,10 +1,12 @@
+import type { MessageRecord } from '@platformatic/kafka';
 import { DataError } from '../../core/errors.ts';
 import type { DeadLetterMessage, DeadLetterPlace, DeadLetterTopics, FoundLetter } from '../dead-letters.ts';
 import { deadLetterPlace, type Topology } from '../topology.ts';
 import type { KafkaConnection } from './client.ts';
-import type { IncomingMessage, OutgoingMessage } from './cloud-event.ts';
+import type { IncomingMessage } from './cloud-event.ts';
 import { fromDeadLetterMessage, type LetterSource, toDeadLetterMessage } from './dead-letter-message.ts';
 import { MAX_PARTITION_BYTES, sizeOf } from './destination.ts';
+import { toRecord } from './produce.ts';
 import { type Compression, createOrderedProducer } from './producer.ts';
 import { withReader } from './reader.ts';
 
@@ -29,8 +31,8 @@ export function createKafkaDeadLetters(
   const producer = createOrderedProducer(connection, settings.compression);
   let topicsMade = false;
 
-  const encode = (letter: DeadLetterMessage): OutgoingMessage =>
-    toDeadLetterMessage(letter, deadLetterPlace(topology, letter.topic, letter.key), settings);
+  const encode = (letter: DeadLetterMessage): MessageRecord =>
+    toRecord(toDeadLetterMessage(letter, deadLetterPlace(topology, letter.topic, letter.key), settings));
 
   return {
     send: async (letters) => {
@@ -61,9 +63,9 @@ export function createKafkaDeadLetters(
 /** The first letters, as many as a broker takes at once. */
 function together(
   letters: readonly DeadLetterMessage[],
-  encode: (letter: DeadLetterMessage) => OutgoingMessage,
-): readonly OutgoingMessage[] {
-  const messages: OutgoingMessage[] = [];
+  encode: (letter: DeadLetterMessage) => MessageRecord,
+): readonly MessageRecord[] {
+  const messages: MessageRecord[] = [];
   let bytes = 0;
   for (const letter of letters) {
     const message = encode(letter);
@@ -75,12 +77,9 @@ function together(
 }
 
 /** @param landed where the first of each partition is */
-function placesOf(
-  messages: readonly OutgoingMessage[],
-  landed: ReadonlyMap<string, number>,
-): readonly DeadLetterPlace[] {
+function placesOf(messages: readonly MessageRecord[], landed: ReadonlyMap<string, number>): readonly DeadLetterPlace[] {
   const next = new Map(landed);
-  return messages.map(({ topic, partition }) => {
+  return messages.map(({ topic, partition = 0 }) => {
     const name = `${topic}/${partition}`;
     const offset = next.get(name);
     if (offset === undefined) throw new Error(`Kafka did not say where the dead letters for ${name} landed`);

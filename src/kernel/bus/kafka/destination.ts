@@ -1,9 +1,11 @@
+import type { MessageRecord } from '@platformatic/kafka';
 import { UnavailableError } from '../../core/errors.ts';
 import type { RecordedEvent } from '../../core/event.ts';
 import type { Arrival, Departure, Destination } from '../relay.ts';
 import type { Topic } from '../topology.ts';
 import type { KafkaConnection } from './client.ts';
-import { type OutgoingMessage, toMessage } from './cloud-event.ts';
+import { toMessage } from './cloud-event.ts';
+import { toRecord } from './produce.ts';
 import { type Compression, createOrderedProducer } from './producer.ts';
 import { createTopicWatch } from './topic-watch.ts';
 
@@ -44,8 +46,8 @@ export function createKafkaDestination(
   /** By `topic/partition`: where the next message lands at the earliest. */
   let ends: Map<string, number> | undefined;
 
-  const encode = ({ event, place }: Departure): OutgoingMessage =>
-    toMessage(event, place, source(event.type), store, tags.get(place.topic));
+  const encode = ({ event, place }: Departure): MessageRecord =>
+    toRecord(toMessage(event, place, source(event.type), store, tags.get(place.topic)));
 
   const look = async (): Promise<ReadonlyMap<string, number>> => {
     if (!topicsMade) await makeTopics(topics);
@@ -98,19 +100,19 @@ export function createKafkaDestination(
 
 interface Outgoing {
   readonly departure: Departure;
-  readonly message: OutgoingMessage;
+  readonly message: MessageRecord;
 }
 
 /** The events in as few rounds as have room for them; those of one partition stay in their order. */
 function rounds(
   departures: readonly Departure[],
-  encode: (departure: Departure) => OutgoingMessage,
+  encode: (departure: Departure) => MessageRecord,
 ): readonly (readonly Outgoing[])[] {
   const result: Outgoing[][] = [];
   const filled = new Map<string, { round: number; bytes: number }>();
   for (const departure of departures) {
     const message = encode(departure);
-    const name = `${message.topic}/${message.partition}`;
+    const name = `${departure.place.topic}/${departure.place.partition}`;
     const at = filled.get(name) ?? { round: 0, bytes: 0 };
     const bytes = sizeOf(message);
     if (at.bytes > 0 && at.bytes + bytes > MAX_PARTITION_BYTES) Object.assign(at, { round: at.round + 1, bytes: 0 });
@@ -123,25 +125,24 @@ function rounds(
 }
 
 /** A little more than the bytes that it takes. */
-export function sizeOf({ key, value, headers }: OutgoingMessage): number {
-  let bytes = MIN_MESSAGE_BYTES + key.length + value.length;
-  for (const [name, text] of headers) bytes += name.length + text.length + 4;
-  return bytes;
+export function sizeOf({ value }: MessageRecord): number {
+  return MIN_MESSAGE_BYTES + value!.length;
 }
 
 function arrivalsOf(round: readonly Outgoing[], landed: ReadonlyMap<string, number>): readonly Arrival[] {
   const arrivals = new Map<string, Arrival & { readonly events: RecordedEvent[] }>();
-  for (const { departure, message } of round) {
-    const { topic, partition } = message;
+  for (const { departure } of round) {
+    const { event, place } = departure;
+    const { topic, partition } = place;
     const name = `${topic}/${partition}`;
     const found = arrivals.get(name);
     if (found !== undefined) {
-      found.events.push(departure.event);
+      found.events.push(event);
       continue;
     }
     const offset = landed.get(name);
     if (offset === undefined) throw new Error(`Kafka did not say where the events for ${name} landed`);
-    arrivals.set(name, { topic, partition, offset, events: [departure.event] });
+    arrivals.set(name, { topic, partition, offset, events: [event] });
   }
   return [...arrivals.values()];
 }

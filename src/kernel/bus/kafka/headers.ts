@@ -1,6 +1,9 @@
 import { DataError } from '../../core/errors.ts';
 import { isUuid } from '../../core/ids.ts';
 
+/** Headers to be written: name and text in turn. A list of pairs would be seventeen lists more for every event. */
+export type HeaderList = readonly (Buffer | string)[];
+
 /** Headers as they come: name and value, in their order. */
 export type HeaderEntries = readonly (readonly [Buffer | null, Buffer | null])[];
 

@@ -15,7 +15,9 @@ import {
   Reader,
   readRecordsBatch,
 } from '@platformatic/kafka';
-import { encodeRecord, produceRequest } from './produce.ts';
+import { batchAt } from '../../../../tests/support/kafka-message.ts';
+import type { OutgoingMessage } from './cloud-event.ts';
+import { produceRequest, toRecord } from './produce.ts';
 
 const VERSIONS = [
   produceV3,
@@ -28,55 +30,52 @@ const VERSIONS = [
   produceV10,
   produceV11,
 ] as const;
+/** Characters of one to four bytes, and half of one. */
+const TEXTS = ['x', 'é', '€', '😀', '\ud800'];
 const NOW = 1_793_000_000_000n;
 
 /** Messages to three partitions of two topics, of every length at which a number takes another byte, and at odd times. */
-function someMessages() {
+function someMessages(): OutgoingMessage[] {
   const lengths = [1, 63, 64, 127, 128, 8191, 8192, 20_000];
   const deltas = [0n, 1n, -1n, 63n, 64n, -64n, -65n, 2_000_000_000n, -2_000_000_000n];
   return Array.from({ length: 200 }, (_, i) => ({
     topic: i % 3 === 0 ? 'a' : 'b.c',
     partition: i % 3 === 2 ? 5 : 0,
     timestamp: NOW + deltas[i % deltas.length]!,
-    key: Buffer.from(`key-${i}`),
-    value: Buffer.alloc(lengths[i % lengths.length]!, `{"n":${i}}`),
-    headers: new Map(
-      Array.from({ length: i % 70 }, (_, n) => [Buffer.from(`ce_${n}`), Buffer.from('é'.repeat(1 + (n % 40)))]),
-    ),
+    key: `key-${i}`,
+    value: TEXTS[i % TEXTS.length]!.repeat(lengths[i % lengths.length]!),
+    headers: Array.from({ length: i % 70 }, (_, n) => [Buffer.from(`ce_${n}`), 'é'.repeat(1 + (n % 40))]).flat(),
   }));
 }
 
 for (const compression of ['none', 'snappy', 'lz4', 'zstd'] as const)
   test(`requests are to the byte what the client makes, compression ${compression}`, () => {
     const messages = someMessages();
-    const encoded = messages.map(({ topic, partition, timestamp, ...message }): MessageRecord => {
-      const value = encodeRecord(message);
-      return { topic, partition, timestamp, value };
-    });
+    const encoded = messages.map(toRecord);
     const sequences = new NumericMap([['b.c:5', 7]]);
     const options = { compression, producerId: 123_456_789_012n, producerEpoch: 3, sequences };
     for (const { api, createRequest } of VERSIONS) {
-      const expected = createRequest(-1, 10_000, structuredCopy(messages), options).buffer;
+      const expected = createRequest(-1, 10_000, forClient(messages), options).buffer;
       const request = produceRequest(api.version, -1, 10_000, encoded, options).buffer;
       assert.ok(request.equals(expected), `version ${api.version}`);
     }
   });
 
-/** The client may write into what it is given. */
-function structuredCopy(messages: readonly MessageRecord[]): MessageRecord[] {
-  return messages.map((message) => ({ ...message }));
+function forClient(messages: readonly OutgoingMessage[]): MessageRecord[] {
+  return messages.map(({ topic, partition, timestamp, key, value, headers }) => {
+    const bytes = headers.map((part) => Buffer.from(part as string));
+    const pairs = Array.from({ length: bytes.length / 2 }, (_, n) => [bytes[2 * n]!, bytes[2 * n + 1]!] as const);
+    return { topic, partition, timestamp, key: Buffer.from(key), value: Buffer.from(value), headers: new Map(pairs) };
+  });
 }
 
 test('a batch may hold messages of months: the client itself writes wrong times from 25 days on', () => {
   const times = [NOW, NOW + 5_000_000_000n, NOW - 5_000_000_000n, NOW + 2n ** 31n];
-  const messages = times.map((timestamp): MessageRecord => {
-    const value = encodeRecord({ key: Buffer.from('k'), value: Buffer.from('v'), headers: new Map() });
-    return { topic: 'a', partition: 0, timestamp, value };
-  });
+  const messages = times.map((timestamp) =>
+    toRecord({ topic: 'a', partition: 0, timestamp, key: 'k', value: 'v', headers: [] }),
+  );
   const { buffer } = produceRequest(3, -1, 10_000, messages);
-  // Version 3: no transaction, acks, time-out, one topic `a` with one partition 0, and how long its batch is.
-  const batch = buffer.subarray(2 + 2 + 4 + 4 + 3 + 4 + 4 + 4);
-  const { firstTimestamp, records } = readRecordsBatch(Reader.from(batch));
+  const { firstTimestamp, records } = readRecordsBatch(Reader.from(buffer.subarray(batchAt('a'))));
   assert.deepEqual(
     records.map(({ timestampDelta }) => firstTimestamp + timestampDelta),
     times,

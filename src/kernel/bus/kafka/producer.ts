@@ -1,6 +1,6 @@
+import type { MessageRecord } from '@platformatic/kafka';
 import { clientOptions, type KafkaConnection, unavailable } from './client.ts';
-import type { OutgoingMessage } from './cloud-event.ts';
-import { encodeRecord, RecordProducer } from './produce.ts';
+import { RecordProducer } from './produce.ts';
 
 export type Compression = 'none' | 'gzip' | 'snappy' | 'lz4' | 'zstd';
 
@@ -10,11 +10,11 @@ export type Landed = ReadonlyMap<string, number>;
 /** Writes messages: all are acknowledged by all copies in sync, in order, each once as far as this producer goes. */
 export interface OrderedProducer {
   /**
-   * Writes messages; those of one partition stand in the order given, one after another. Only one call at a time: what
+   * Writes messages that `toRecord` has made; those of one partition stand in the order given, one after another. Only one call at a time: what
    * is sent after something that failed would stand before it when that is sent again.
    * @throws UnavailableError it is not known which of the messages were written
    */
-  send(messages: readonly OutgoingMessage[]): Promise<Landed>;
+  send(messages: readonly MessageRecord[]): Promise<Landed>;
   close(): Promise<void>;
 }
 
@@ -35,7 +35,7 @@ export function createOrderedProducer(connection: KafkaConnection, compression: 
         ...{ retries: 2, acks: -1, idempotent: true, compression },
       });
       try {
-        const { offsets = [] } = await producer.send({ messages: messages.map(recordOf) });
+        const { offsets = [] } = await producer.send({ messages: [...messages] });
         return new Map(offsets.map(({ topic, partition, offset }) => [`${topic}/${partition}`, Number(offset)]));
       } catch (cause) {
         await drop();
@@ -44,9 +44,4 @@ export function createOrderedProducer(connection: KafkaConnection, compression: 
     },
     close: drop,
   };
-}
-
-function recordOf(message: OutgoingMessage) {
-  const { topic, partition, timestamp } = message;
-  return { topic, partition, timestamp, value: encodeRecord(message) };
 }

@@ -1,0 +1,22 @@
+import { Reader, readRecordsBatch } from '@platformatic/kafka';
+import type { IncomingMessage, OutgoingMessage } from '#kernel/bus/kafka/cloud-event.ts';
+import { produceRequest, toRecord } from '#kernel/bus/kafka/produce.ts';
+
+const OLDEST_VERSION = 3;
+
+/** A message as a consumer gets it: written into a request to a broker, and read from there by the client. */
+export function asRead(message: OutgoingMessage, offset: number, timestamp: number): IncomingMessage {
+  const { topic, partition } = message;
+  const { buffer } = produceRequest(OLDEST_VERSION, -1, 0, [toRecord(message)]);
+  const [record] = readRecordsBatch(Reader.from(buffer.subarray(batchAt(topic)))).records;
+  const { key, value, headers } = record!;
+  return { topic, partition, offset, timestamp, key, value, headers };
+}
+
+/**
+ * Where the batch begins in a request of the oldest version to one partition: behind no transaction, acks, time-out, one topic and
+ * its name, one partition and its number, and how long the batch is.
+ */
+export function batchAt(topic: string): number {
+  return 2 + 2 + 4 + 4 + (2 + Buffer.byteLength(topic)) + 4 + 4 + 4;
+}
