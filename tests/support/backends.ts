@@ -10,7 +10,7 @@ import type { Clock } from '#kernel/core/clock.ts';
 import type { RecordedEvent } from '#kernel/core/event.ts';
 import { createMemoryStore } from '#kernel/event-store/memory/store.ts';
 import { createMemoryTables } from '#kernel/event-store/memory/tables.ts';
-import { EVENT_COLUMNS, type EventRow, toEvent } from '#kernel/event-store/postgres/read.ts';
+import { STORED_COLUMNS, type StoredRow, toEvent } from '#kernel/event-store/postgres/read.ts';
 import { createPostgresStore } from '#kernel/event-store/postgres/store.ts';
 import type { Store } from '#kernel/event-store/store.ts';
 import { migrate } from '#kernel/postgres/migrator.ts';
@@ -135,8 +135,8 @@ export async function openPostgresAt(t: TestContext, url: string): Promise<Postg
 }
 
 async function readLinks(pool: Pool): Promise<readonly StoredLink[]> {
-  const rows = await pool.query<EventRow & { hash: Buffer }>(
-    `SELECT ${EVENT_COLUMNS}, e.hash FROM events e ORDER BY e.chain, e.chain_position`,
+  const rows = await pool.query<StoredRow & { hash: Buffer }>(
+    `SELECT ${STORED_COLUMNS}, e.hash FROM events e ORDER BY e.chain, e.chain_position`,
   );
   return rows.map((row) => ({ event: toEvent(row), storedAt: row.created_at, hash: row.hash.toString('hex') }));
 }

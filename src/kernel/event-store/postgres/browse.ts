@@ -3,7 +3,7 @@ import { uuidTime } from '../../core/ids.ts';
 import type { LogPosition } from '../../core/log-position.ts';
 import { encodeArray } from '../../postgres/arrays.ts';
 import type { Sql } from '../../postgres/sql.ts';
-import { EVENT_COLUMNS, type EventRow, readHead, toEvent } from './read.ts';
+import { EVENT_COLUMNS, type EventRow, readHead, STORED_COLUMNS, type StoredRow, toEvent } from './read.ts';
 
 /** An event is stored moments after its id was made; clocks that differ, or a long retry, make it up to a day. */
 const SEARCH_WITHIN_MS = [10_000, 86_400_000];
@@ -23,8 +23,8 @@ export async function findEvent(sql: Sql, id: string): Promise<StoredEvent | und
   const made = uuidTime(id);
   if (made === undefined) return undefined;
   for (const within of SEARCH_WITHIN_MS) {
-    const rows = await sql.query<EventRow>(
-      `SELECT ${EVENT_COLUMNS} FROM events e WHERE e.created_at BETWEEN $2 AND $3 AND e.event_id = $1`,
+    const rows = await sql.query<StoredRow>(
+      `SELECT ${STORED_COLUMNS} FROM events e WHERE e.created_at BETWEEN $2 AND $3 AND e.event_id = $1`,
       [id, new Date(made - within), new Date(made + within)],
     );
     if (rows[0] !== undefined) return { event: toEvent(rows[0]), storedAt: rows[0].created_at };
@@ -37,8 +37,8 @@ export async function findEventAt(
   sql: Sql,
   { chain, position }: { readonly chain: number; readonly position: number },
 ): Promise<StoredEvent | undefined> {
-  const [row] = await sql.query<EventRow>(
-    `SELECT ${EVENT_COLUMNS} FROM events e WHERE e.chain = $1 AND e.chain_position = $2`,
+  const [row] = await sql.query<StoredRow>(
+    `SELECT ${STORED_COLUMNS} FROM events e WHERE e.chain = $1 AND e.chain_position = $2`,
     [chain, position],
   );
   return row && { event: toEvent(row), storedAt: row.created_at };

@@ -18,7 +18,6 @@ export interface EventRow {
   readonly event_data: object;
   readonly event_metadata: EventMetadata;
   readonly timestamp: number;
-  readonly created_at: number;
   readonly sequence_number: number;
   readonly stream_position: number;
   readonly chain: number;
@@ -26,7 +25,14 @@ export interface EventRow {
 }
 
 export const EVENT_COLUMNS = `e.event_id, e.aggregate_id, e.aggregate_type, e.event_type, e.event_version, e.event_data,
-  e.event_metadata, e.timestamp, e.created_at, e.sequence_number, e.stream_position, e.chain, e.chain_position`;
+  e.event_metadata, e.timestamp, e.sequence_number, e.stream_position, e.chain, e.chain_position`;
+
+/** With when PostgreSQL took it, for those who need that: to parse one more time in each row of the log is seen there. */
+export interface StoredRow extends EventRow {
+  readonly created_at: number;
+}
+
+export const STORED_COLUMNS = `${EVENT_COLUMNS}, e.created_at`;
 
 /** A row as the event it holds. */
 export function toEvent(row: EventRow): RecordedEvent {
@@ -74,7 +80,7 @@ function pick<T>(items: readonly T[], indexes: readonly number[]): readonly T[] 
 }
 
 /** @param tail from the event that the snapshot was taken at, where there is one */
-function toLoaded(stream: StreamRef, snapshot: Snapshot | undefined, tail: readonly EventRow[]): LoadedStream {
+function toLoaded(stream: StreamRef, snapshot: Snapshot | undefined, tail: readonly StoredRow[]): LoadedStream {
   const last = tail.at(-1);
   return {
     stream,
@@ -89,9 +95,9 @@ async function findTails(
   sql: Sql,
   streams: readonly StreamRef[],
   from: (index: number) => number,
-): Promise<EventRow[][]> {
-  const rows = await sql.query<EventRow & { ord: number }>(
-    `SELECT s.ord::int, ${EVENT_COLUMNS} FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::timestamptz[])
+): Promise<StoredRow[][]> {
+  const rows = await sql.query<StoredRow & { ord: number }>(
+    `SELECT s.ord::int, ${STORED_COLUMNS} FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::timestamptz[])
         WITH ORDINALITY AS s(id, type, position, since, ord)
       CROSS JOIN LATERAL (SELECT * FROM events e WHERE e.aggregate_id = s.id AND e.aggregate_type = s.type
         AND e.stream_position >= s.position AND e.created_at >= s.since) e ORDER BY s.ord, e.stream_position`,
@@ -114,7 +120,7 @@ async function findTails(
       ),
     ],
   );
-  const tails: EventRow[][] = streams.map(() => []);
+  const tails: StoredRow[][] = streams.map(() => []);
   for (const row of rows) tails[row.ord - 1]!.push(row);
   return tails;
 }
