@@ -1,10 +1,10 @@
 import { DataError } from '../../core/errors.ts';
-import type { EventMetadata, RecordedEvent } from '../../core/event.ts';
+import type { RecordedEvent } from '../../core/event.ts';
 import { namedUuid } from '../../core/ids.ts';
-import { toTimestamp } from '../../core/timestamp.ts';
+import { fromTimestamp, toTimestamp } from '../../core/timestamp.ts';
 import type { Place } from '../topology.ts';
 import { unreadableEvent } from '../unreadable.ts';
-import { type HeaderEntries, type HeaderList, type Headers, readHeaders } from './headers.ts';
+import { type HeaderEntries, type HeaderList, readHeaders } from './headers.ts';
 
 /*
  * An event as a Kafka message: CloudEvents 1.0 in the binary mode of its Kafka binding. Attributes are headers `ce_*`, the
@@ -126,42 +126,44 @@ export function fromMessage(message: IncomingMessage): IncomingEvent {
 
 /** @throws DataError when the message is no event of ours */
 export function readEvent({ headers: entries, value }: Pick<IncomingMessage, 'headers' | 'value'>): IncomingEvent {
-  const headers = readHeaders(entries);
-  const { find, need, number, uuid } = headers;
+  // In the order in which `toMessage` writes them.
+  const { find, findNumber, need, number, uuid } = readHeaders(entries);
   if (need(HEADERS.specVersion) !== '1.0') throw new DataError('the message is no CloudEvent of version 1.0');
+  const id = uuid(HEADERS.id);
+  const type = need(HEADERS.type);
+  const time = timeOf(need(HEADERS.time));
+  const aggregateId = uuid(HEADERS.subject);
+  const traceparent = need(HEADERS.traceparent);
+  const correlationid = need(HEADERS.correlationId);
+  const version = number(HEADERS.schemaVersion);
+  const aggregateType = need(HEADERS.aggregateType);
+  const streamPosition = number(HEADERS.streamPosition);
   const store = need(HEADERS.store);
   const chain = number(HEADERS.chain);
+  const chainPosition = number(HEADERS.chainPosition);
+  const writtenFor = findNumber(HEADERS.topicTag);
+  const causationid = find(HEADERS.causationId);
   const event: RecordedEvent = {
-    id: uuid(HEADERS.id),
-    type: need(HEADERS.type),
-    version: number(HEADERS.schemaVersion),
-    aggregateType: need(HEADERS.aggregateType),
-    aggregateId: uuid(HEADERS.subject),
-    streamPosition: number(HEADERS.streamPosition),
+    id,
+    type,
+    version,
+    aggregateType,
+    aggregateId,
+    streamPosition,
     chain,
-    chainPosition: number(HEADERS.chainPosition),
+    chainPosition,
     // It is known in the store that it comes from alone; what is read has one, what this process wrote has none.
     sequence: 0,
-    time: timeOf(need(HEADERS.time)),
+    time,
     data: payloadOf(value),
-    metadata: metadataOf(headers),
+    metadata: { correlationid, traceparent, ...(causationid !== undefined && { causationid }) },
     store,
   };
-  const writtenFor = find(HEADERS.topicTag) === undefined ? undefined : number(HEADERS.topicTag);
   return { event, chain: `${store}/${chain}`, writtenFor };
 }
 
-function metadataOf({ need, find }: Headers): EventMetadata {
-  const causationid = find(HEADERS.causationId);
-  return {
-    correlationid: need(HEADERS.correlationId),
-    traceparent: need(HEADERS.traceparent),
-    ...(causationid !== undefined && { causationid }),
-  };
-}
-
 function timeOf(text: string): number {
-  const time = Date.parse(text);
+  const time = fromTimestamp(text);
   if (Number.isNaN(time)) throw new DataError('ce_time is no RFC 3339 time');
   return time;
 }
