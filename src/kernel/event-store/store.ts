@@ -144,12 +144,23 @@ export interface Writer {
   close(): Promise<void>;
 }
 
-/** A stream as loaded: its snapshot, if one can be used, and the events after it. */
+/** A stream to be loaded: whole, or what came after a position where its state is known. */
+export interface StreamLoad extends StreamRef {
+  /** Of the snapshots that can be used. */
+  readonly stateVersion: number;
+  readonly after?: {
+    readonly position: number;
+    /** The month that the event at the position is stored in, where it is known. */
+    readonly month: number | undefined;
+  };
+}
+
+/** A stream as loaded: its snapshot, if one can be used, and the events after it; or the events after what was known of it. */
 export interface LoadedStream {
   readonly stream: StreamRef;
   readonly snapshot?: Snapshot;
   readonly events: readonly RecordedEvent[];
-  /** The month of the last event; undefined when the stream is empty. */
+  /** The month of the last event; undefined when nothing was found. */
   readonly lastMonth?: number;
 }
 
@@ -173,8 +184,8 @@ export interface LogRead {
 /** The port of the event store: PostgreSQL in production, memory in simulations; one contract suite for both. */
 export interface Store {
   openWriter(name: string): Promise<Writer>;
-  /** Snapshot (of that state version) and tail of each stream, in the order asked. */
-  loadStreams(streams: readonly (StreamRef & { readonly stateVersion: number })[]): Promise<readonly LoadedStream[]>;
+  /** In the order asked. */
+  loadStreams(streams: readonly StreamLoad[]): Promise<readonly LoadedStream[]>;
   /** Events of a stream with `from` <= position, ascending, or `backwards` from the end; at most `limit`. */
   readStream(
     stream: StreamRef,

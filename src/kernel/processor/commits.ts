@@ -49,10 +49,10 @@ export interface Commits {
   readonly writer: Writer;
   /** Also after an `open` that failed. */
   close(): Promise<void>;
-  /** False while other processes write, and until the states that may be behind since then are forgotten. */
+  /** False while other processes write, and until the states that may be behind since then are doubted. */
   isAlone(): boolean;
   /** To be called before a state in memory is relied on. */
-  forgetWhatOthersChange(): void;
+  doubtWhatOthersChange(): void;
   /**
    * Decides a batch.
    * @param how `again`: after a conflict; `before`: on what the batch under way leads to
@@ -86,14 +86,14 @@ export function createCommits(ports: CommitPorts): Commits {
    * While other processes write, a state in memory may be behind its stream; so may it right after they have left. An
    * append would be refused then, but a decision that appends nothing would go unnoticed: a message lost, a wrong refusal.
    */
-  const forgetWhatOthersChange = (): void => {
-    if (shared || !tail.alone) states.clear();
+  const doubtWhatOthersChange = (): void => {
+    if (shared || !tail.alone) states.doubt();
     shared = !tail.alone;
   };
 
   const decide: Commits['decide'] = async (items, progress, { again = false, before } = {}) => {
     const started = performance.now();
-    if (before === undefined) forgetWhatOthersChange();
+    if (before === undefined) doubtWhatOthersChange();
     const prepared = await prepareBatch(items, progress, again, ports, before);
     return { items, progress, started, prepared };
   };
@@ -167,7 +167,7 @@ export function createCommits(ports: CommitPorts): Commits {
       await (writer as Writer | undefined)?.close();
     },
     isAlone: () => tail.alone && !shared,
-    forgetWhatOthersChange,
+    doubtWhatOthersChange,
     decide,
     begin,
     finish,

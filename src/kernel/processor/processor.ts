@@ -350,7 +350,7 @@ export function createProcessor(
     execute,
     load: async <State>(aggregate: string, id: string) => {
       const ref = { type: aggregate, id };
-      commits.forgetWhatOthersChange();
+      commits.doubtWhatOthersChange();
       const found = states.get(ref) ?? (await states.load([ref]))[0]!;
       return { state: found.state as State, position: found.position };
     },

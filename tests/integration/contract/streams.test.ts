@@ -119,6 +119,33 @@ describeBackends('streams', (open) => {
     assert.deepEqual(await store.loadStreams([]), []);
   });
 
+  test('of a stream that is known up to a position, what came after is loaded, without the snapshot', async (t) => {
+    const { store } = await open(t);
+    const writer = await openWriter(t, store);
+    const stream = newStream();
+    const { month } = await writer.commit({
+      appends: [append(stream, 0, pending({ n: 1 }), pending({ n: 2 }), pending({ n: 3 }))],
+      snapshots: [{ stream, position: 3, stateVersion: 1, state: {} }],
+    });
+    for (const known of [month, undefined]) {
+      const loads = [0, 2, 3].map((position) => ({ ...stream, stateVersion: 1, after: { position, month: known } }));
+      const loaded = await store.loadStreams([...loads, { ...stream, stateVersion: 1 }]);
+      assert.deepEqual(
+        loaded.map(({ snapshot, events, lastMonth }) => [
+          snapshot?.position,
+          events.map(({ data }) => data),
+          lastMonth,
+        ]),
+        [
+          [undefined, [{ n: 1 }, { n: 2 }, { n: 3 }], month],
+          [undefined, [{ n: 3 }], month],
+          [undefined, [], undefined],
+          [3, [], month],
+        ],
+      );
+    }
+  });
+
   test('events come back exactly as they were appended', async (t) => {
     const { store } = await open(t);
     const writer = await openWriter(t, store);

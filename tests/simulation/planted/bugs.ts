@@ -21,7 +21,7 @@ export const PLANTED_BUGS: Readonly<Record<string, PlantedBug>> = {
     replace: 'of [...seen.slice(seen.length), ...appends]) {',
     also: {
       file: 'src/kernel/processor/commits.ts',
-      find: 'if (shared || !tail.alone) states.clear();',
+      find: 'if (shared || !tail.alone) states.doubt();',
       replace: '',
     },
   },

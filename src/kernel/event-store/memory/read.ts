@@ -2,7 +2,7 @@ import type { RecordedEvent } from '../../core/event.ts';
 import { type LogPosition, positionIn } from '../../core/log-position.ts';
 import type { Row, TableDefinition } from '../../core/table.ts';
 import { toLogPage } from '../log-page.ts';
-import type { LoadedStream, LogPage, Snapshot, StoredAnswer, StreamRef } from '../store.ts';
+import type { LoadedStream, LogPage, Snapshot, StoredAnswer, StreamLoad, StreamRef } from '../store.ts';
 import { monthOf, streamName } from '../store.ts';
 import { compositeKey, type MemoryTables, type StoredEvent } from './tables.ts';
 
@@ -10,19 +10,26 @@ function toEvent({ event }: StoredEvent): RecordedEvent {
   return event;
 }
 
-/** Snapshot and tail of one stream. The snapshot counts only when the event that it was taken at is in the log. */
-export function loadStream(tables: MemoryTables, stream: StreamRef & { readonly stateVersion: number }): LoadedStream {
+/** The events after a position, or snapshot and tail. The snapshot counts only when the event that it was taken at is in the log. */
+export function loadStream(tables: MemoryTables, stream: StreamLoad): LoadedStream {
   const events = tables.streams.get(streamName(stream)) ?? [];
+  if (stream.after !== undefined) return { stream, ...tailOf(events, stream.after.position) };
   const text = tables.snapshots.get(streamName(stream));
   const found: Snapshot | undefined = text === undefined ? undefined : JSON.parse(text);
   const usable = found?.stateVersion === stream.stateVersion && found.position <= events.length ? found : undefined;
   const last = events.at(-1);
   return {
     stream,
+    ...tailOf(events, usable?.position ?? 0),
     ...(usable !== undefined && { snapshot: usable }),
-    events: events.slice(usable?.position ?? 0).map(toEvent),
     ...(last !== undefined && { lastMonth: monthOf(last.storedAt) }),
   };
+}
+
+function tailOf(events: readonly StoredEvent[], position: number): Pick<LoadedStream, 'events' | 'lastMonth'> {
+  const tail = events.slice(position);
+  const last = tail.at(-1);
+  return { events: tail.map(toEvent), ...(last !== undefined && { lastMonth: monthOf(last.storedAt) }) };
 }
 
 /** A page of one stream. */

@@ -4,9 +4,9 @@ import type { Row, TableDefinition } from '../../core/table.ts';
 import { encodeArray } from '../../postgres/arrays.ts';
 import type { Sql } from '../../postgres/sql.ts';
 import { toLogPage } from '../log-page.ts';
-import type { LoadedStream, LogPage, LogRead, Snapshot, StoredAnswer, StreamRef } from '../store.ts';
+import type { LoadedStream, LogPage, LogRead, Snapshot, StoredAnswer, StreamLoad, StreamRef } from '../store.ts';
 import { monthOf } from '../store.ts';
-import { earliestStorage } from './months.ts';
+import { earliestStorage, monthStart } from './months.ts';
 
 /** An event's row as every read selects it. */
 export interface EventRow {
@@ -56,12 +56,9 @@ export function toEvent(row: EventRow): RecordedEvent {
  * Snapshots and tails of many streams in two statements. A snapshot counts only when the event that it was taken at is in
  * the log; else the stream is loaded whole.
  */
-export async function loadStreams(
-  sql: Sql,
-  streams: readonly (StreamRef & { readonly stateVersion: number })[],
-): Promise<readonly LoadedStream[]> {
+export async function loadStreams(sql: Sql, streams: readonly StreamLoad[]): Promise<readonly LoadedStream[]> {
   const snapshots = await findSnapshots(sql, streams);
-  const tails = await findTails(sql, streams, (i) => snapshots[i]?.position ?? 1);
+  const tails = await findTails(sql, streams, (i) => snapshots[i]?.position ?? (streams[i]!.after?.position ?? 0) + 1);
   const doubtful = streams.flatMap((_, i) =>
     snapshots[i] !== undefined && tails[i]![0]?.stream_position !== snapshots[i].position ? [i] : [],
   );
@@ -93,7 +90,7 @@ function toLoaded(stream: StreamRef, snapshot: Snapshot | undefined, tail: reado
 /** The events of each stream from a position on. `since` lets PostgreSQL leave out older partitions. */
 async function findTails(
   sql: Sql,
-  streams: readonly StreamRef[],
+  streams: readonly StreamLoad[],
   from: (index: number) => number,
 ): Promise<StoredRow[][]> {
   const rows = await sql.query<StoredRow & { ord: number }>(
@@ -116,7 +113,7 @@ async function findTails(
       ),
       encodeArray(
         'timestamptz',
-        streams.map((stream) => earliestStorage(stream.id)),
+        streams.map(({ id, after }) => (after?.month === undefined ? earliestStorage(id) : monthStart(after.month))),
       ),
     ],
   );
@@ -125,10 +122,12 @@ async function findTails(
   return tails;
 }
 
-async function findSnapshots(
-  sql: Sql,
-  streams: readonly (StreamRef & { readonly stateVersion: number })[],
-): Promise<(Snapshot | undefined)[]> {
+/** Of those that are loaded whole. */
+async function findSnapshots(sql: Sql, streams: readonly StreamLoad[]): Promise<(Snapshot | undefined)[]> {
+  const found: (Snapshot | undefined)[] = streams.map(() => undefined);
+  const whole = streams.flatMap(({ after }, i) => (after === undefined ? [i] : []));
+  if (whole.length === 0) return found;
+  const wanted = pick(streams, whole);
   const rows = await sql.query<{ ord: number; position: number; state_version: number; state: unknown }>(
     `SELECT s.ord::int, p.position, p.state_version, p.state FROM unnest($1::uuid[], $2::text[], $3::int[])
         WITH ORDINALITY AS s(id, type, version, ord)
@@ -136,22 +135,22 @@ async function findSnapshots(
     [
       encodeArray(
         'uuid',
-        streams.map((stream) => stream.id),
+        wanted.map((stream) => stream.id),
       ),
       encodeArray(
         'text',
-        streams.map((stream) => stream.type),
+        wanted.map((stream) => stream.type),
       ),
       encodeArray(
         'integer',
-        streams.map((stream) => stream.stateVersion),
+        wanted.map((stream) => stream.stateVersion),
       ),
     ],
   );
-  const found: (Snapshot | undefined)[] = streams.map(() => undefined);
   for (const row of rows) {
-    const stream = streams[row.ord - 1]!;
-    found[row.ord - 1] = { stream, position: row.position, stateVersion: row.state_version, state: row.state };
+    const index = whole[row.ord - 1]!;
+    const stream = streams[index]!;
+    found[index] = { stream, position: row.position, stateVersion: row.state_version, state: row.state };
   }
   return found;
 }
