@@ -13,10 +13,12 @@ import type { Topology } from '#kernel/bus/topology.ts';
 import type { Scheduler } from '#kernel/core/clock.ts';
 import type { EventDefinition, RecordedEvent } from '#kernel/core/event.ts';
 import { createIdSource, type IdSource } from '#kernel/core/ids.ts';
+import type { Turns } from '#kernel/core/turns.ts';
 import { createPostgresStore } from '#kernel/event-store/postgres/store.ts';
 import type { Store } from '#kernel/event-store/store.ts';
 import type { Log } from '#kernel/observability/log.ts';
 import { othersMayWrite, sessionName } from '#kernel/postgres/sessions.ts';
+import { createPostgresTurns } from '#kernel/postgres/turns.ts';
 import type { ProcessorObserver } from '#kernel/processor/commits.ts';
 import type { FailureStore } from '#kernel/processor/failures.ts';
 import { createProcessor, type Processor, type ProcessorPorts } from '#kernel/processor/processor.ts';
@@ -40,6 +42,7 @@ export interface Backend {
   writtenTopologies(): Promise<readonly Topology[]>;
   readonly groups: GroupStore;
   readonly failures: FailureStore;
+  readonly turns: Turns;
   /** See `Presence`. */
   othersMayWrite(): Promise<boolean>;
   /** Tells the other processes that the log has grown. @param onWake called when one of them tells us */
@@ -72,6 +75,7 @@ export function createPostgresBackend(
     writtenTopologies: async () => (await writtenTopologies(pool)).map((topology) => topologyOf({ topology })),
     groups: createPostgresGroupStore(pool),
     failures: createPostgresFailureStore(pool),
+    turns: createPostgresTurns(pool),
     othersMayWrite: () => othersMayWrite(pool, instance),
     wakeCall: (onWake) => createWakeCall(url, sessionName('wake', instance), pool, log, onWake),
     bus: kafkaBus(config, { id: storeId, sql: pool, source }, clock, log),
@@ -119,7 +123,7 @@ export function createKernel(
   observer: ProcessorObserver,
   log: Log,
 ): Kernel {
-  const { store, topologies, groups, failures, clock, ids, random } = backend;
+  const { store, topologies, groups, failures, turns, clock, ids, random } = backend;
   const tail = createTail();
   const wakeCall = backend.wakeCall(() => tail.wake());
   const presence = createPresence(config, {
@@ -176,6 +180,7 @@ export function createKernel(
     createProcessor(service, config, {
       store,
       tail,
+      turns,
       clock,
       ids,
       random,

@@ -8,6 +8,7 @@ import { createPostgresFailureStore } from '#kernel/bus/postgres/failure-store.t
 import { createPostgresGroupStore } from '#kernel/bus/postgres/group-store.ts';
 import type { Clock } from '#kernel/core/clock.ts';
 import type { RecordedEvent } from '#kernel/core/event.ts';
+import type { Turns } from '#kernel/core/turns.ts';
 import { createMemoryStore } from '#kernel/event-store/memory/store.ts';
 import { createMemoryTables } from '#kernel/event-store/memory/tables.ts';
 import { STORED_COLUMNS, type StoredRow, toEvent } from '#kernel/event-store/postgres/read.ts';
@@ -15,6 +16,7 @@ import { createPostgresStore } from '#kernel/event-store/postgres/store.ts';
 import type { Store } from '#kernel/event-store/store.ts';
 import { migrate } from '#kernel/postgres/migrator.ts';
 import { createPool, type Pool } from '#kernel/postgres/pool.ts';
+import { createPostgresTurns } from '#kernel/postgres/turns.ts';
 import type { FailureStore } from '#kernel/processor/failures.ts';
 import { onEnd } from './cleanup.ts';
 import { createManualClock, type ManualClock } from './manual-clock.ts';
@@ -30,6 +32,7 @@ export interface Backend {
   readonly store: Store;
   readonly groups: GroupStore;
   readonly failures: FailureStore;
+  readonly turns: Turns;
   readonly clock: ManualClock;
   /** As if the clock by which members say that they live had been set back. */
   setGroupClockBack(ms: number): Promise<void>;
@@ -74,6 +77,7 @@ export function openMemory(): Backend {
     store: createMemoryStore(clock, tables),
     groups: createMemoryGroupStore(tables, clock),
     failures: createMemoryFailureStore(tables),
+    turns: { take: (_name, work) => work() },
     clock,
     setGroupClockBack: async (ms) => clock.advance(-ms),
     errorLog: async () =>
@@ -120,6 +124,7 @@ export async function openPostgresAt(t: TestContext, url: string): Promise<Postg
     store: storeFor(url, 'one', clock),
     groups: createPostgresGroupStore(pool),
     failures: createPostgresFailureStore(pool),
+    turns: createPostgresTurns(pool),
     clock,
     setGroupClockBack: async (ms) => {
       await pool.query(`UPDATE bus_members SET heartbeat_at = heartbeat_at + $1 * interval '1 millisecond'`, [ms]);

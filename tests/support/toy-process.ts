@@ -92,6 +92,7 @@ export async function startToyProcess(t: TestContext, backend: Backend, options:
       store: options.store ?? backend.store,
       consumer,
       failures: options.failures ?? backend.failures,
+      turns: backend.turns,
       tail,
       clock: { ...systemClock, now: backend.clock.now },
       ids: createIdSource(),

@@ -1,6 +1,7 @@
 import type { Tail } from '../bus/tail.ts';
 import { ConflictError, toError, UnavailableError } from '../core/errors.ts';
 import type { RecordedEvent } from '../core/event.ts';
+import type { Turns } from '../core/turns.ts';
 import type { Committed, Progress, Writer } from '../event-store/store.ts';
 import type { Log } from '../observability/log.ts';
 import { type BatchBefore, type BatchPorts, type PreparedBatch, prepareBatch } from './batch.ts';
@@ -37,6 +38,7 @@ export interface Underway extends Decided, BatchBefore {
 
 export interface CommitPorts extends BatchPorts {
   readonly tail: Tail;
+  readonly turns: Turns;
   readonly log: Log;
   readonly observer: ProcessorObserver;
   /** Told of what each batch consumed and appended, once it is committed: for what waits on the outside. */
@@ -63,12 +65,17 @@ export interface Commits {
     progress: Progress | undefined,
     how?: { readonly again?: boolean; readonly before?: Underway },
   ): Promise<Decided>;
+  /**
+   * Runs the work, after a conflict in turn with the other processes of the service: what comes while it waits is handled with the
+   * rest, where otherwise all but one would decide in vain.
+   */
+  inTurn(work: () => Promise<void>): Promise<void>;
   /** Hands the batch to the store. @param before the batch that it was decided on */
   begin(batch: Decided, before?: Underway): Underway;
   /** Waits for the commit and makes known what it did. @throws what the store says of it: then nothing took effect */
   finish(batch: Underway): Promise<void>;
   /**
-   * All of it, loading states anew after each conflict.
+   * All of it, looking at the states anew after each conflict.
    * @param conflicts how many there were already
    * @throws UnavailableError when there are too many
    */
@@ -76,11 +83,15 @@ export interface Commits {
 }
 
 const MAX_CONFLICTS = 50;
+/** So many batches are handled in turn after a conflict: processes that write to the same streams go on to do so. */
+const BATCHES_IN_TURN = 50;
 
 export function createCommits(ports: CommitPorts): Commits {
   const { service, store, states, consumer, tail, log, observer } = ports;
   let writer: Writer;
   let shared = false;
+  let turnsLeft = 0;
+  let hasTurn = false;
 
   /**
    * While other processes write, a state in memory may be behind its stream; so may it right after they have left. An
@@ -112,7 +123,8 @@ export function createCommits(ports: CommitPorts): Commits {
   const finish = async (batch: Underway): Promise<void> => {
     const { items, progress, started, prepared } = batch;
     const committed = await batch.committed.catch((cause) => {
-      for (const ref of prepared.touched) states.delete(ref);
+      if (cause instanceof ConflictError) states.doubt();
+      else for (const ref of prepared.touched) states.delete(ref);
       throw cause;
     });
     if (progress !== undefined) consumer.confirm(progress);
@@ -155,6 +167,17 @@ export function createCommits(ports: CommitPorts): Commits {
     }
   };
 
+  const inTurn: Commits['inTurn'] = async (work) => {
+    if (turnsLeft === 0 || hasTurn) return work();
+    turnsLeft -= 1;
+    hasTurn = true;
+    try {
+      await ports.turns.take(service.name, work);
+    } finally {
+      hasTurn = false;
+    }
+  };
+
   return {
     open: async () => {
       writer = await store.openWriter(service.name);
@@ -171,13 +194,16 @@ export function createCommits(ports: CommitPorts): Commits {
     decide,
     begin,
     finish,
+    inTurn,
     handle: async (items, progress, conflicts = 0) => {
       for (; ; conflicts++) {
+        const attempt = async () => finish(begin(await decide(items, progress, { again: conflicts > 0 })));
         try {
-          return await finish(begin(await decide(items, progress, { again: conflicts > 0 })));
+          return await (conflicts > 0 ? inTurn(attempt) : attempt());
         } catch (cause) {
           if (!(cause instanceof ConflictError)) throw cause;
           observer.conflict(service.name);
+          turnsLeft = BATCHES_IN_TURN;
           if (conflicts >= MAX_CONFLICTS)
             throw new UnavailableError('too many conflicts with other processes', { cause });
         }

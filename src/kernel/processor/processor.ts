@@ -5,6 +5,7 @@ import { pause, type Scheduler } from '../core/clock.ts';
 import { ConflictError, MembershipLostError, toError, UnavailableError } from '../core/errors.ts';
 import type { EventDefinition, RecordedEvent } from '../core/event.ts';
 import type { IdSource } from '../core/ids.ts';
+import type { Turns } from '../core/turns.ts';
 import type { Progress, Store } from '../event-store/store.ts';
 import type { Log } from '../observability/log.ts';
 import { createCommits, type Decided, type ProcessorObserver, type Underway } from './commits.ts';
@@ -40,6 +41,7 @@ export interface ProcessorPorts {
   readonly consumer: Consumer;
   readonly failures: FailureStore;
   readonly tail: Tail;
+  readonly turns: Turns;
   readonly clock: Scheduler;
   readonly ids: IdSource;
   readonly random: () => number;
@@ -79,7 +81,7 @@ const MAX_UNDER_WAY = 2;
  *   gather → decide → commit → settle → gather …
  *     under load: the next batch is decided on what the one under way leads to, and handed in behind it; when that is not
  *     committed, neither is the next, and it is decided anew
- *     conflict: forget the states, load, decide again
+ *     conflict: look at the states again, decide again; the next batches take turns with those of the other processes
  *     data refused, a defect: hand the items out one by one, until the culprit stands alone; it fails, the others go on
  *     unavailable: requests are told so, messages stay in the log; wait, forget everything, go on from the saved progress
  *     membership lost: join anew, go on from what the group says
@@ -231,11 +233,14 @@ export function createProcessor(
     let items: Item[] = [];
     try {
       if (!stopping) await care();
-      const gathered = gather();
-      items = gathered.items;
-      if (items.length === 0) await saveIdleProgress();
-      else if (isPlain()) start(await commits.decide(items, gathered.progress));
-      else await commits.handle(items, gathered.progress);
+      const work = async (): Promise<void> => {
+        const gathered = gather();
+        items = gathered.items;
+        if (items.length === 0) await saveIdleProgress();
+        else if (isPlain()) start(await commits.decide(items, gathered.progress));
+        else await commits.handle(items, gathered.progress);
+      };
+      await (consumer.pending + queue.length > 0 ? commits.inTurn(work) : work());
       // Messages that are handed out again may take a moment to come.
       if (items.length > 0 && oneByOne > 0) oneByOne -= 1;
     } catch (cause) {

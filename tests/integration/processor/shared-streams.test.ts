@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import type { Processor } from '#kernel/processor/processor.ts';
 import { append, newStream, openWriter, pending } from '../../support/appending.ts';
-import { type Backend, describeBackends } from '../../support/backends.ts';
+import { type Backend, describeBackends, openPostgres } from '../../support/backends.ts';
 import { startToyProcess } from '../../support/toy-process.ts';
 import { added } from '../../support/toy-service.ts';
 import { additionsMade, openToyClient } from '../../support/toy-work.ts';
@@ -50,3 +50,14 @@ for (const alone of [false, true]) {
     });
   });
 }
+
+test('processes that write to the same stream at the same time refuse each other once, and then take turns', async (t) => {
+  const backend = await openPostgres(t);
+  const [one, other] = [await startToyProcess(t, backend), await startToyProcess(t, backend)];
+  const rounds = 80;
+  for (let i = 0; i < rounds; i++) await Promise.all([add(one.processor, 1), add(other.processor, 1)]);
+  assert.equal((await one.processor.load('counter', COUNTER.id)).position, 2 * rounds);
+  const conflicts = one.conflicts() + other.conflicts();
+  t.diagnostic(`${conflicts} conflicts in ${rounds} rounds`);
+  assert.ok(conflicts < rounds / 2, `${conflicts} conflicts`);
+});

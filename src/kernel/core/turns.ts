@@ -1,0 +1,5 @@
+/** Where processes that write to the same streams wait for one another, rather than decide in vain. */
+export interface Turns {
+  /** Runs the work while no other process runs any under the same name; where that cannot be had before long, all the same. */
+  take<T>(name: string, work: () => Promise<T>): Promise<T>;
+}
