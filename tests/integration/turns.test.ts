@@ -33,6 +33,16 @@ test('work of two processes under one name does not overlap, and under another i
   await one!.take('wallets', () => other!.take('fraud', async () => assert.equal(inside, 0)));
 });
 
+test('others see that a process has its turn', async (t) => {
+  const [one, other] = (await openPools(t)).map(createPostgresTurns);
+  assert.equal(await other!.taken('wallets'), false);
+  await one!.take('wallets', async () => {
+    assert.equal(await other!.taken('wallets'), true);
+    assert.equal(await other!.taken('fraud'), false);
+  });
+  assert.equal(await other!.taken('wallets'), false);
+});
+
 test('what fails in its turn fails, and the next has its turn', async (t) => {
   const [one, other] = (await openPools(t)).map(createPostgresTurns);
   const failing = one!.take('wallets', () => Promise.reject(new Error('a conflict')));

@@ -172,7 +172,7 @@ function createBackend(
     topologies: topologiesFrom(home),
     writtenTopologies: async () => [home],
     bus: undefined,
-    turns: { take: (_name, work) => work() },
+    turns: { take: (_name, work) => work(), taken: async () => false },
     clock: machine.clock,
     random: () => random.below(2 ** 32) / 2 ** 32,
     ids: createIdSource(machine.clock, (bytes) => {

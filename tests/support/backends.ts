@@ -77,7 +77,7 @@ export function openMemory(): Backend {
     store: createMemoryStore(clock, tables),
     groups: createMemoryGroupStore(tables, clock),
     failures: createMemoryFailureStore(tables),
-    turns: { take: (_name, work) => work() },
+    turns: { take: (_name, work) => work(), taken: async () => false },
     clock,
     setGroupClockBack: async (ms) => clock.advance(-ms),
     errorLog: async () =>

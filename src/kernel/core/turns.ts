@@ -2,4 +2,6 @@
 export interface Turns {
   /** Runs the work while no other process runs any under the same name; where that cannot be had before long, all the same. */
   take<T>(name: string, work: () => Promise<T>): Promise<T>;
+  /** Whether another process has its turn at this moment. */
+  taken(name: string): Promise<boolean>;
 }

@@ -11,7 +11,7 @@ export function createPostgresTurns(pool: Pool): Turns {
       const begun: Promise<T>[] = [];
       const turn = pool.transaction(async (sql) => {
         await sql.query(`SET LOCAL lock_timeout = ${WAIT_MS}`);
-        await sql.query('SELECT pg_advisory_xact_lock(hashtextextended($1, 0))', [`caudal.turn.${name}`]);
+        await sql.query('SELECT pg_advisory_xact_lock(hashtextextended($1, 0))', [lockOf(name)]);
         begun.push(work());
         await begun[0];
       });
@@ -19,5 +19,16 @@ export function createPostgresTurns(pool: Pool): Turns {
       await turn.catch(() => undefined);
       return begun[0] ?? work();
     },
+    taken: async (name) => {
+      const [row] = await pool.query<{ taken: boolean }>(
+        'SELECT NOT pg_try_advisory_xact_lock_shared(hashtextextended($1, 0)) AS taken',
+        [lockOf(name)],
+      );
+      return row!.taken;
+    },
   };
+}
+
+function lockOf(name: string): string {
+  return `caudal.turn.${name}`;
 }

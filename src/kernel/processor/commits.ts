@@ -66,8 +66,8 @@ export interface Commits {
     how?: { readonly again?: boolean; readonly before?: Underway },
   ): Promise<Decided>;
   /**
-   * Runs the work, after a conflict in turn with the other processes of the service: what comes while it waits is handled with the
-   * rest, where otherwise all but one would decide in vain.
+   * Runs the work, after a conflict here or in another process in turn with the other processes of the service: what comes while it
+   * waits is handled with the rest, where otherwise all but one would decide in vain.
    */
   inTurn(work: () => Promise<void>): Promise<void>;
   /** Hands the batch to the store. @param before the batch that it was decided on */
@@ -168,7 +168,10 @@ export function createCommits(ports: CommitPorts): Commits {
   };
 
   const inTurn: Commits['inTurn'] = async (work) => {
-    if (turnsLeft === 0 || hasTurn) return work();
+    if (hasTurn) return work();
+    // Who wins every conflict learns of them from those who lose.
+    if (turnsLeft === 0 && !tail.alone && (await ports.turns.taken(service.name))) turnsLeft = BATCHES_IN_TURN;
+    if (turnsLeft === 0) return work();
     turnsLeft -= 1;
     hasTurn = true;
     try {
