@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
-import { MultipleErrors, NetworkError, ProtocolError, TimeoutError } from '@platformatic/kafka';
-import { unavailable } from './client.ts';
+import { type AddressInfo, createServer, type Socket } from 'node:net';
+import { type TestContext, test } from 'node:test';
+import { Admin, MultipleErrors, NetworkError, ProtocolError, TimeoutError } from '@platformatic/kafka';
+import { openClient, unavailable } from './client.ts';
 
 const CONNECTION = { brokers: ['one:9092', 'two:9092', 'three:9092'], clientId: 'test' };
 
@@ -29,3 +30,38 @@ test('too few copies, a broker that does not answer, and what passes by itself s
   assert.match(messageOf(new ProtocolError('NOT_LEADER_OR_FOLLOWER')), /passes within seconds; if it does not/);
   assert.match(messageOf(new ProtocolError('REBALANCE_IN_PROGRESS')), /passes within seconds/);
 });
+
+test('a broker that takes connections and never answers is asked once; then all clients ask another first', async (t) => {
+  const [hanging, other] = await Promise.all([listen(t, () => undefined), listen(t, (socket) => socket.destroy())]);
+  const connection = { brokers: [hanging.address, other.address], clientId: 'test' };
+  const ask = async () => {
+    const admin = openClient(connection, (options) => new Admin({ ...options, requestTimeout: 200 }));
+    await assert.rejects(admin.metadata({ topics: ['any'] }));
+    await admin.close();
+  };
+  await ask();
+  assert.deepEqual([hanging.connections, other.connections], [1, 0]);
+  await ask();
+  assert.deepEqual([hanging.connections, other.connections], [1, 1]);
+});
+
+/** Something that takes connections. */
+async function listen(t: TestContext, onConnection: (socket: Socket) => void) {
+  const sockets: Socket[] = [];
+  const server = createServer((socket) => {
+    sockets.push(socket);
+    onConnection(socket);
+  });
+  await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve));
+  t.after(() => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  });
+  const { port } = server.address() as AddressInfo;
+  return {
+    address: `127.0.0.1:${port}`,
+    get connections() {
+      return sockets.length;
+    },
+  };
+}

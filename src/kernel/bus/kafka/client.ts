@@ -2,10 +2,15 @@ import { isIP } from 'node:net';
 import type { ConnectionOptions } from 'node:tls';
 import {
   AuthenticationError,
+  type Base,
   type BaseOptions,
+  type Broker,
+  type Connection,
+  kGetBootstrapConnection,
   MultipleErrors,
   NetworkError,
   ProtocolError,
+  parseBroker,
   TimeoutError,
 } from '@platformatic/kafka';
 import { toError, UnavailableError } from '../../core/errors.ts';
@@ -27,8 +32,52 @@ export interface KafkaConnection {
 const CONNECT_TIMEOUT_MS = 5_000;
 const REQUEST_TIMEOUT_MS = 10_000;
 
-/** What all clients of a process have in common. They do not try again by themselves: whoever uses one knows what to do. */
-export function clientOptions({ brokers, clientId, sasl, tls }: KafkaConnection): BaseOptions {
+/** When a connection to a broker was lost last, by the broker: what one client learns the others need not wait for. */
+const lossesOf = new WeakMap<KafkaConnection, Map<string, number>>();
+
+/**
+ * A client of the brokers. What any broker can answer it asks the one to which no connection was lost for the longest time. The library
+ * asks the first of its list, again and again: one that hangs, and still takes connections, would cost every question the whole time
+ * limit of a request.
+ * @param make with the options that all clients have in common; they do not try again by themselves: whoever uses one knows what to do
+ */
+export function openClient<Client extends Base>(
+  connection: KafkaConnection,
+  make: (options: BaseOptions) => Client,
+): Client {
+  const client = make(clientOptions(connection));
+  const losses = lossesOf.get(connection) ?? new Map<string, number>();
+  lossesOf.set(connection, losses);
+  const noteLoss = (broker: Broker): unknown => losses.set(addressOf(broker), performance.now());
+  client.on('client:broker:failed', ({ broker }: { readonly broker: Broker }) => noteLoss(broker));
+  client.on('client:broker:connect', ({ broker, connection: opened }: Opened) => {
+    let closedByUs = false;
+    opened.once('closing', () => {
+      closedByUs = true;
+    });
+    opened.once('close', () => closedByUs || noteLoss(broker));
+  });
+  const lastLoss = (broker: Broker): number => losses.get(addressOf(broker)) ?? 0;
+  const first = connection.brokers.map((address) => parseBroker(address));
+  client[kGetBootstrapConnection] = (callback) => {
+    const discovered = client.currentMetadata?.brokers.values() ?? [];
+    const known = new Map([...first, ...discovered].map((broker) => [addressOf(broker), broker]));
+    const byLoss = [...known.values()].sort((one, other) => lastLoss(one) - lastLoss(other));
+    client.connections.getFirstAvailable(byLoss, callback);
+  };
+  return client;
+}
+
+interface Opened {
+  readonly broker: Broker;
+  readonly connection: Connection;
+}
+
+function addressOf({ host, port }: Broker): string {
+  return `${host}:${port}`;
+}
+
+function clientOptions({ brokers, clientId, sasl, tls }: KafkaConnection): BaseOptions {
   return {
     clientId,
     bootstrapBrokers: [...brokers],

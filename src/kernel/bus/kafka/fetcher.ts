@@ -1,7 +1,7 @@
 import { Consumer, FetchIsolationLevels, ResponseError } from '@platformatic/kafka';
 import type { Scheduler } from '../../core/clock.ts';
 import type { Log } from '../../observability/log.ts';
-import { clientOptions, type KafkaConnection, unavailable } from './client.ts';
+import { type KafkaConnection, openClient, unavailable } from './client.ts';
 import type { IncomingMessage } from './cloud-event.ts';
 import { messagesFrom } from './records.ts';
 import { topicTag } from './standing.ts';
@@ -80,7 +80,7 @@ export function createFetcher(connection: KafkaConnection, settings: FetchSettin
 
   function open(): Consumer {
     // The group is never joined: memberships are their own clients, see membership.ts.
-    const opened = new Consumer({ ...clientOptions(connection), groupId: 'caudal-fetcher' });
+    const opened = openClient(connection, (options) => new Consumer({ ...options, groupId: 'caudal-fetcher' }));
     for (const topic of topics) opened.topics.track(topic);
     opened.on('error', (error: Error) => log.debug({ error }, 'the Kafka client reports an error'));
     return opened;

@@ -3,7 +3,7 @@ import { pause, type Scheduler } from '../../core/clock.ts';
 import { toError } from '../../core/errors.ts';
 import type { Log } from '../../observability/log.ts';
 import { assign } from './assigner.ts';
-import { clientOptions, type KafkaConnection, unavailable } from './client.ts';
+import { type KafkaConnection, openClient, unavailable } from './client.ts';
 
 export interface MembershipSettings {
   readonly groupId: string;
@@ -53,17 +53,21 @@ export function createMembership(
   let working: Promise<void> = Promise.resolve();
 
   const open = (): Consumer => {
-    const opened = new Consumer({
-      ...clientOptions(connection),
-      retries: JOIN_RETRIES,
-      retryDelay: JOIN_RETRY_MS,
-      groupId,
-      sessionTimeout: sessionTimeoutMs,
-      rebalanceTimeout: sessionTimeoutMs,
-      heartbeatInterval: heartbeatMs,
-      protocols: [{ name: PROTOCOL, version: 3 }],
-      partitionAssigner: assignPartitions,
-    });
+    const opened = openClient(
+      connection,
+      (options) =>
+        new Consumer({
+          ...options,
+          retries: JOIN_RETRIES,
+          retryDelay: JOIN_RETRY_MS,
+          groupId,
+          sessionTimeout: sessionTimeoutMs,
+          rebalanceTimeout: sessionTimeoutMs,
+          heartbeatInterval: heartbeatMs,
+          protocols: [{ name: PROTOCOL, version: 3 }],
+          partitionAssigner: assignPartitions,
+        }),
+    );
     opened.memberId = memberId;
     opened.topics.track(topic);
     opened.on('consumer:group:join', () => {

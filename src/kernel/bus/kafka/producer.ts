@@ -1,5 +1,5 @@
 import type { MessageRecord } from '@platformatic/kafka';
-import { clientOptions, type KafkaConnection, unavailable } from './client.ts';
+import { type KafkaConnection, openClient, unavailable } from './client.ts';
 import { RecordProducer } from './produce.ts';
 
 export type Compression = 'none' | 'gzip' | 'snappy' | 'lz4' | 'zstd';
@@ -30,10 +30,10 @@ export function createOrderedProducer(connection: KafkaConnection, compression: 
 
   return {
     send: async (messages) => {
-      producer ??= new RecordProducer({
-        ...clientOptions(connection),
-        ...{ retries: 2, acks: -1, idempotent: true, compression },
-      });
+      producer ??= openClient(
+        connection,
+        (options) => new RecordProducer({ ...options, retries: 2, acks: -1, idempotent: true, compression }),
+      );
       try {
         const { offsets = [] } = await producer.send({ messages: [...messages] });
         return new Map(offsets.map(({ topic, partition, offset }) => [`${topic}/${partition}`, Number(offset)]));

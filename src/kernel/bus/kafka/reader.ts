@@ -1,6 +1,6 @@
 import { Consumer, FetchIsolationLevels } from '@platformatic/kafka';
 import { type PartitionRef, partitionName } from '../group.ts';
-import { clientOptions, type KafkaConnection, unavailable } from './client.ts';
+import { type KafkaConnection, openClient, unavailable } from './client.ts';
 import type { IncomingMessage } from './cloud-event.ts';
 import { messagesFrom } from './records.ts';
 
@@ -32,7 +32,7 @@ const WAIT_MS = 1000;
 /** Opens a reader for the work, and closes it after. */
 export async function withReader<T>(connection: KafkaConnection, work: (reader: Reader) => Promise<T>): Promise<T> {
   // The group is never joined.
-  const client = new Consumer({ ...clientOptions(connection), groupId: 'caudal-reader' });
+  const client = openClient(connection, (options) => new Consumer({ ...options, groupId: 'caudal-reader' }));
   client.on('error', () => undefined);
   const told = (cause: unknown): never => {
     throw unavailable(cause, connection);

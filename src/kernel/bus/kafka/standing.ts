@@ -13,7 +13,8 @@ const TOPIC = 'topic';
 
 /** The offset to go on from; undefined at the beginning, which is the first message that the topic still has. */
 export function offsetOf(standing: LogPosition): number | undefined {
-  return standing[OFFSET];
+  // What is kept of several positions leaves out zeros.
+  return standing[OFFSET] ?? (standing[TOPIC] === undefined ? undefined : 0);
 }
 
 /** Of which topic the offset is: one that was deleted and made anew counts from the start. Undefined when nothing was read. */

@@ -1,6 +1,6 @@
 import { Admin } from '@platformatic/kafka';
 import type { Topic } from '../topology.ts';
-import { clientOptions, type KafkaConnection, unavailable } from './client.ts';
+import { type KafkaConnection, openClient, unavailable } from './client.ts';
 import { topicTag } from './standing.ts';
 
 /** Looks at topics again and again. All throw UnavailableError when the brokers are out of reach, or do not know a topic. */
@@ -26,7 +26,7 @@ export function createTopicWatch(connection: KafkaConnection): TopicWatch {
   /** One that has failed is not asked again. */
   const ask = async <T>(question: (asked: Admin) => Promise<T>): Promise<T> => {
     // Partitions of a topic that was just made have their leader a moment later.
-    admin ??= new Admin({ ...clientOptions(connection), retries: 3 });
+    admin ??= openClient(connection, (options) => new Admin({ ...options, retries: 3 }));
     try {
       return await question(admin);
     } catch (cause) {

@@ -3,7 +3,7 @@ import { Admin, UserError } from '@platformatic/kafka';
 import { ConflictError } from '../../core/errors.ts';
 import type { Log } from '../../observability/log.ts';
 import type { Topic } from '../topology.ts';
-import { clientOptions, isAnswer, type KafkaConnection, unavailable } from './client.ts';
+import { isAnswer, type KafkaConnection, openClient, unavailable } from './client.ts';
 
 export interface TopicSettings {
   /** Copies of each partition; fewer where there are fewer brokers. */
@@ -31,7 +31,7 @@ export async function ensureTopics(
   settings: TopicSettings,
   log: Log,
 ): Promise<void> {
-  const admin = new Admin(clientOptions(connection));
+  const admin = openClient(connection, (options) => new Admin(options));
   try {
     for (let attempt = 1; !(await makeAndCheck(admin, topics, settings, log, attempt)); attempt++)
       await sleep(ATTEMPT_PAUSE_MS);
@@ -99,7 +99,7 @@ async function check(admin: Admin, topics: readonly Topic[]): Promise<void> {
 
 /** Deletes those of the topics that there are, with all that is on them. @returns which @throws UnavailableError */
 export async function deleteTopics(connection: KafkaConnection, topics: readonly string[]): Promise<readonly string[]> {
-  const admin = new Admin(clientOptions(connection));
+  const admin = openClient(connection, (options) => new Admin(options));
   try {
     const existing = new Set(await admin.listTopics());
     const found = topics.filter((name) => existing.has(name));
