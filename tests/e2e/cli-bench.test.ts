@@ -128,7 +128,7 @@ describe('bench', () => {
   });
 
   test('measures one store as it grows', async () => {
-    const sizes = ['--at', '0,2000', '--seconds', '1', '--warm-up', '0', '--connections', '4', '--wallets', '10'];
+    const sizes = ['--at', '0,2000', '--seconds', '3', '--warm-up', '0', '--connections', '4', '--wallets', '10'];
     const result = await bench(['growth', ...sizes]);
     const [first, second] = result.levels;
     assert.ok(first.payments_per_second > 0 && first.ratio === 1 && first.database_mb > 0);

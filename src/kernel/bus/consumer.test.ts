@@ -4,6 +4,7 @@ import { createMemoryStore } from '../event-store/memory/store.ts';
 import { createMemoryTables } from '../event-store/memory/tables.ts';
 import type { LogPage } from '../event-store/store.ts';
 import { type Consumer, createConsumer } from './consumer.ts';
+import type { GroupStore } from './group.ts';
 import { createMemoryGroupStore } from './memory/group-store.ts';
 import { createTail } from './tail.ts';
 
@@ -12,7 +13,10 @@ const STREAM = '01900000-0000-7000-8000-00000000000';
 const METADATA = { correlationid: STREAM, traceparent: '00-0-0-01' };
 
 /** A consumer on a store whose reads of the log do not come back before `arrive` is called. */
-async function openConsumer(announce: () => Promise<void> = async () => undefined) {
+async function openConsumer(
+  announce: () => Promise<void> = async () => undefined,
+  change: (groups: GroupStore) => GroupStore = (groups) => groups,
+) {
   const tables = createMemoryTables();
   const store = createMemoryStore(CLOCK, tables);
   const writer = await store.openWriter('writer');
@@ -37,7 +41,7 @@ async function openConsumer(announce: () => Promise<void> = async () => undefine
     leaseMs: 1000,
   };
   const topology = { name: 'none', topics: [], routes: new Map() };
-  const groups = createMemoryGroupStore(tables, CLOCK);
+  const groups = change(createMemoryGroupStore(tables, CLOCK));
   const consumer: Consumer = createConsumer(settings, { store: slow, groups, tail, topologies: [topology], announce });
   await consumer.start();
   let count = 0;
@@ -89,4 +93,18 @@ test('a member that was put out joins again only when it has been announced that
 test('a member that has lost nothing need not be announced', async () => {
   const { consumer } = await openConsumer(() => assert.fail('nobody takes it for dead'));
   await consumer.rewind(false);
+});
+
+test('who is put out before it was given anything joins again', async () => {
+  let putOut = false;
+  const { consumer, groups } = await openConsumer(undefined, (all) => ({
+    ...all,
+    exchange: async (name, member, release, acquire) => {
+      if (!putOut) await all.leave(name, member);
+      putOut = true;
+      return all.exchange(name, member, release, acquire);
+    },
+  }));
+  assert.deepEqual((await groups.heartbeat('c', 'm.1', 1000)).members, ['m.1']);
+  await consumer.stop();
 });

@@ -6,6 +6,7 @@ import {
   assignment,
   type GroupStore,
   type GroupView,
+  joinUntilMember,
   type MemberProgress,
   type Ownership,
   type PartitionRef,
@@ -231,7 +232,7 @@ export function createConsumer(settings: ConsumerSettings, ports: Ports): Consum
         woken = true;
         ready();
       });
-      await join();
+      await joinUntilMember(join);
     },
     take: (max) => {
       const next = inbox.take(max);

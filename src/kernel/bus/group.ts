@@ -1,3 +1,4 @@
+import { MembershipLostError } from '../core/errors.ts';
 import { distance, earlier, LOG_START, type LogPosition, later } from '../core/log-position.ts';
 
 /** One partition of one topic. */
@@ -110,6 +111,17 @@ export interface GroupStore {
   ): Promise<Ownership>;
   /** Leaves; the partitions must have been given back. */
   leave(consumer: string, member: string): Promise<void>;
+}
+
+/** Joins a group. A process that was held up may be put out before it was given anything: it joins again. @param join under a name of its own each time */
+export async function joinUntilMember(join: () => Promise<void>): Promise<void> {
+  for (;;) {
+    try {
+      return await join();
+    } catch (cause) {
+      if (!(cause instanceof MembershipLostError)) throw cause;
+    }
+  }
 }
 
 /**

@@ -52,7 +52,8 @@ export function createFollower(
 ): Follower {
   const { store, consumer, log, clock } = ports;
   const fold = createInlineProjections(projections, store, settings.maxCachedRows);
-  let writer: Writer;
+  /** Undefined until it starts. */
+  let writer: Writer | undefined;
   let stopping = false;
   let lastDelayMs = 0;
   let wake: () => void = () => undefined;
@@ -77,7 +78,7 @@ export function createFollower(
     progress: NonNullable<ReturnType<Consumer['take']>>['progress'],
   ): Promise<void> => {
     const { rows, sums, committed } = await fold.writesFor(events.filter((event) => !unfit.has(event.id)));
-    await writer.commit({ appends: [], rows, sums, progress });
+    await writer!.commit({ appends: [], rows, sums, progress });
     consumer.confirm(progress);
     committed();
     unfit.clear();
@@ -101,7 +102,7 @@ export function createFollower(
     }
     const progress = consumer.idleProgress();
     if (progress === undefined) return;
-    await writer.commit({ appends: [], progress });
+    await writer!.commit({ appends: [], progress });
     consumer.confirm(progress);
   };
 
@@ -139,7 +140,7 @@ export function createFollower(
   const restart = async (membershipLost: boolean): Promise<void> => {
     while (!stopping) {
       try {
-        await writer.recover();
+        await writer!.recover();
         return await consumer.rewind(membershipLost);
       } catch (again) {
         log.warn({ projection: name, error: toError(again) }, 'the read model cannot go on yet');
@@ -182,7 +183,7 @@ export function createFollower(
       await consumer
         .stop()
         .catch((error: Error) => log.warn({ projection: name, error }, 'could not leave the consumer group'));
-      await writer.close();
+      await writer?.close();
     },
     lag: () => consumer.lag(),
     get lastDelayMs() {

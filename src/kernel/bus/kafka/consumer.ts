@@ -8,6 +8,7 @@ import { type Consumer, consumedPartitions } from '../consumer.ts';
 import {
   type GroupStore,
   type GroupView,
+  joinUntilMember,
   type MemberProgress,
   type Ownership,
   type PartitionRef,
@@ -249,7 +250,7 @@ export function createKafkaConsumer(settings: KafkaConsumerSettings, ports: Port
 
   return {
     start: async () => {
-      await join();
+      await joinUntilMember(join);
       endCommits = clock.every(settings.commitMs, () => void commitOffsets());
     },
     take: (max) => {
