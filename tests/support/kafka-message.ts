@@ -1,16 +1,23 @@
-import { Reader, readRecordsBatch } from '@platformatic/kafka';
 import type { IncomingMessage, OutgoingMessage } from '#kernel/bus/kafka/cloud-event.ts';
 import { produceRequest, toRecord } from '#kernel/bus/kafka/produce.ts';
+import { readBatches } from '#kernel/bus/kafka/records.ts';
 
 const OLDEST_VERSION = 3;
 
-/** A message as a consumer gets it: written into a request to a broker, and read from there by the client. */
+/** A message as a consumer gets it: written into a request to a broker, and read from there. */
 export function asRead(message: OutgoingMessage, offset: number, timestamp: number): IncomingMessage {
   const { topic, partition } = message;
   const { buffer } = produceRequest(OLDEST_VERSION, -1, 0, [toRecord(message)]);
-  const [record] = readRecordsBatch(Reader.from(buffer.subarray(batchAt(topic)))).records;
-  const { key, value, headers } = record!;
+  const { key, value, headers } = readBatches(buffer.subarray(batchAt(topic)))[0]!.records[0]!;
   return { topic, partition, offset, timestamp, key, value, headers };
+}
+
+/** Headers as a consumer gets them. */
+export function headersOf(
+  entries: readonly (readonly [Buffer | string, Buffer | string])[],
+): IncomingMessage['headers'] {
+  const message = { topic: 't', partition: 0, key: '', value: '', headers: entries.flat(), timestamp: 0n };
+  return asRead(message, 0, 0).headers;
 }
 
 /**

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { asRead } from '../../../../tests/support/kafka-message.ts';
+import { asRead, headersOf } from '../../../../tests/support/kafka-message.ts';
 import type { RecordedEvent } from '../../core/event.ts';
 import { unreadableProblem } from '../unreadable.ts';
 import { fromMessage, type IncomingMessage, type OutgoingMessage, toMessage } from './cloud-event.ts';
@@ -38,24 +38,27 @@ function read(message: OutgoingMessage): IncomingMessage {
 test('an event is a CloudEvent in binary mode: attributes in headers, the payload alone as the value', () => {
   const written = toMessage(eventOf(), PLACE, '/caudal/payments', 'ab12cd34', '281474976710655');
   const message = read(written);
-  assert.deepEqual(Object.fromEntries(message.headers.map(([name, value]) => [String(name), String(value)])), {
-    'content-type': 'application/json',
-    ce_specversion: '1.0',
-    ce_id: ID,
-    ce_source: '/caudal/payments',
-    ce_type: 'payments.created',
-    ce_time: '2026-10-26T07:33:20.123Z',
-    ce_subject: STREAM,
-    ce_traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01',
-    ce_correlationid: STREAM,
-    ce_schemaversion: '2',
-    ce_aggregatetype: 'payment',
-    ce_streamposition: '3',
-    ce_store: 'ab12cd34',
-    ce_chain: '4',
-    ce_chainposition: '123456789012',
-    ce_topictag: '281474976710655',
-  });
+  assert.deepEqual(
+    Object.fromEntries(message.headers.entries().map(([name, value]) => [String(name), String(value)])),
+    {
+      'content-type': 'application/json',
+      ce_specversion: '1.0',
+      ce_id: ID,
+      ce_source: '/caudal/payments',
+      ce_type: 'payments.created',
+      ce_time: '2026-10-26T07:33:20.123Z',
+      ce_subject: STREAM,
+      ce_traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01',
+      ce_correlationid: STREAM,
+      ce_schemaversion: '2',
+      ce_aggregatetype: 'payment',
+      ce_streamposition: '3',
+      ce_store: 'ab12cd34',
+      ce_chain: '4',
+      ce_chainposition: '123456789012',
+      ce_topictag: '281474976710655',
+    },
+  );
   assert.equal(String(message.key), STREAM);
   assert.deepEqual(JSON.parse(String(message.value)), { id: STREAM, amount: 1 });
   assert.equal(written.timestamp, 1_793_000_000_123n);
@@ -86,11 +89,10 @@ function damaged(
   const written = read(toMessage(eventOf(), PLACE, '/caudal/payments', 'ab12cd34'));
   const message = {
     value: written.value,
-    headers: new Map(written.headers.map(([name, value]) => [String(name), String(value)])),
+    headers: new Map(written.headers.entries().map(([name, value]) => [String(name), String(value)])),
   };
   change(message);
-  const headers = [...message.headers].map(([name, value]) => [Buffer.from(name), Buffer.from(value)] as const);
-  return { ...written, value: message.value, headers };
+  return { ...written, value: message.value, headers: headersOf([...message.headers]) };
 }
 
 const STRANGERS: readonly [string, IncomingMessage, RegExp][] = [

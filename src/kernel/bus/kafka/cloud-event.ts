@@ -4,7 +4,7 @@ import { namedUuid } from '../../core/ids.ts';
 import { fromTimestamp, toTimestamp } from '../../core/timestamp.ts';
 import type { Place } from '../topology.ts';
 import { unreadableEvent } from '../unreadable.ts';
-import { type HeaderEntries, type HeaderList, readHeaders } from './headers.ts';
+import { type HeaderList, type RecordHeaders, readHeaders } from './headers.ts';
 
 /*
  * An event as a Kafka message: CloudEvents 1.0 in the binary mode of its Kafka binding. Attributes are headers `ce_*`, the
@@ -31,7 +31,7 @@ export interface IncomingMessage {
   readonly timestamp: number;
   readonly key: Buffer | null;
   readonly value: Buffer | null;
-  readonly headers: HeaderEntries;
+  readonly headers: RecordHeaders;
 }
 
 /** An event that was read, and the chain that it stands in, named among all stores. */
@@ -125,9 +125,9 @@ export function fromMessage(message: IncomingMessage): IncomingEvent {
 }
 
 /** @throws DataError when the message is no event of ours */
-export function readEvent({ headers: entries, value }: Pick<IncomingMessage, 'headers' | 'value'>): IncomingEvent {
+export function readEvent({ headers, value }: Pick<IncomingMessage, 'headers' | 'value'>): IncomingEvent {
   // In the order in which `toMessage` writes them.
-  const { find, findNumber, need, number, uuid } = readHeaders(entries);
+  const { find, findNumber, need, number, uuid } = readHeaders(headers);
   if (need(HEADERS.specVersion) !== '1.0') throw new DataError('the message is no CloudEvent of version 1.0');
   const id = uuid(HEADERS.id);
   const type = need(HEADERS.type);
@@ -183,6 +183,7 @@ function payloadOf(value: Buffer | null): object {
 function unreadable(message: IncomingMessage, problem: string): RecordedEvent {
   const { topic, partition, offset, key, value, timestamp } = message;
   const headers = message.headers
+    .entries()
     .slice(0, KEPT_HEADERS)
     .map(([name, text]) => [keptText(name) ?? '', keptText(text) ?? ''] as const);
   return unreadableEvent(unreadableId(message), timestamp, {

@@ -107,7 +107,13 @@ function eventOf(message: IncomingMessage, store: string): StandingEvent | undef
 
 /** Over headers and value as they stand there, but for what tells of the topic: that is another on each. */
 function checksumOf({ headers, value }: IncomingMessage): string {
-  const parts = [...headers.filter(([name]) => name?.equals(TOPIC_TAG) !== true).flat(), value];
+  const parts = [
+    ...headers
+      .entries()
+      .filter(([name]) => name?.equals(TOPIC_TAG) !== true)
+      .flat(),
+    value,
+  ];
   const lengths = parts.map((part) => part?.length ?? -1).join();
   return hash(
     'sha256',

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { asRead } from '../../../../tests/support/kafka-message.ts';
+import { asRead, headersOf } from '../../../../tests/support/kafka-message.ts';
 import { DataError } from '../../core/errors.ts';
 import type { RecordedEvent } from '../../core/event.ts';
 import type { DeadLetterMessage } from '../dead-letters.ts';
@@ -87,7 +87,7 @@ test('that of a message of a stranger is read as it was kept', () => {
         timestamp: 1_793_000_000_123,
         key: key && Buffer.from(key),
         value: value && Buffer.from(value),
-        headers: Object.entries(headers).map(([name, text]) => [Buffer.from(name), Buffer.from(text)]),
+        headers: headersOf(Object.entries(headers)),
       });
       const letter = letterOf(event, { key: event.data.key ?? event.id });
       assert.deepEqual(fromDeadLetterMessage(read(write(letter))).letter, letter);
@@ -97,10 +97,11 @@ test('that of a message of a stranger is read as it was kept', () => {
 
 test('what is no dead letter is refused with a reason', () => {
   const good = read(write(letterOf(eventOf({ id: STREAM }))));
-  const without = (name: string) => good.headers.filter(([header]) => String(header) !== name);
+  const without = (name: string) =>
+    headersOf(good.headers.entries().filter(([header]) => String(header) !== name) as [Buffer, Buffer][]);
   const value = (body: object) => Buffer.from(JSON.stringify({ ...JSON.parse(String(good.value)), ...body }));
   const wrong: readonly [Partial<IncomingMessage>, RegExp][] = [
-    [{ headers: [] }, /no header caudal_dlq_partition/],
+    [{ headers: headersOf([]) }, /no header caudal_dlq_partition/],
     [{ headers: without('caudal_dlq_id') }, /no header caudal_dlq_id/],
     [{ headers: without('ce_id') }, /no header ce_id/],
     [{ value: null }, /not JSON/],

@@ -161,6 +161,7 @@ function bodyOf(value: Buffer | null): Body {
 function strangerOf(message: IncomingMessage, body: Body, partition: number, headers: Headers): RecordedEvent {
   const at = { topic: body.original_topic, partition, offset: headers.number(STRANGER.offset) };
   const theirs = message.headers
+    .entries()
     .map(([name, content]) => [name?.toString() ?? '', content?.toString() ?? ''] as const)
     .filter(([name]) => !name.startsWith(PREFIX));
   const isText = headers.need(STRANGER.encoding) === 'text';

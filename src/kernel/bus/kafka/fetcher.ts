@@ -1,8 +1,9 @@
-import { Consumer, FetchIsolationLevels, ResponseError } from '@platformatic/kafka';
+import { FetchIsolationLevels, ResponseError } from '@platformatic/kafka';
 import type { Scheduler } from '../../core/clock.ts';
 import type { Log } from '../../observability/log.ts';
 import { type KafkaConnection, openClient, unavailable } from './client.ts';
 import type { IncomingMessage } from './cloud-event.ts';
+import { batchesOf, RecordConsumer } from './fetch.ts';
 import { messagesFrom } from './records.ts';
 import { topicTag } from './standing.ts';
 
@@ -56,7 +57,7 @@ export interface Fetcher {
   close(): Promise<void>;
 }
 
-type Metadata = Awaited<ReturnType<Consumer['metadata']>>;
+type Metadata = Awaited<ReturnType<RecordConsumer['metadata']>>;
 
 const RETRY_MS = 500;
 const FAILURES_BEFORE_WARNING = 3;
@@ -78,9 +79,9 @@ export function createFetcher(connection: KafkaConnection, settings: FetchSettin
   let askAgainAt = 0;
   const busy = new Set<number>();
 
-  function open(): Consumer {
+  function open(): RecordConsumer {
     // The group is never joined: memberships are their own clients, see membership.ts.
-    const opened = openClient(connection, (options) => new Consumer({ ...options, groupId: 'caudal-fetcher' }));
+    const opened = openClient(connection, (options) => new RecordConsumer({ ...options, groupId: 'caudal-fetcher' }));
     for (const topic of topics) opened.topics.track(topic);
     opened.on('error', (error: Error) => log.debug({ error }, 'the Kafka client reports an error'));
     return opened;
@@ -180,14 +181,15 @@ export function createFetcher(connection: KafkaConnection, settings: FetchSettin
     const outOfRange: FetchPoint[] = [];
     let failed = false;
     for (const { topicId, partitions } of response.responses) {
-      for (const { partitionIndex, errorCode, records, highWatermark } of partitions) {
+      for (const fetched of partitions) {
+        const { partitionIndex, errorCode, highWatermark } = fetched;
         const point = asked.get(`${names.get(topicId)}/${partitionIndex}`);
         if (point === undefined) continue;
         if (errorCode === OFFSET_OUT_OF_RANGE) outOfRange.push(point);
         else if (errorCode !== 0) failed = true;
         else
           ports.deliver(point, {
-            ...messagesFrom({ ...point, offset: point.offset! }, records ?? []),
+            ...messagesFrom({ ...point, offset: point.offset! }, batchesOf(fetched)),
             topicTag: topicTag(topicId),
             end: Number(highWatermark),
           });
@@ -247,7 +249,7 @@ export function createFetcher(connection: KafkaConnection, settings: FetchSettin
   };
 }
 
-type Response = Awaited<ReturnType<Consumer['fetch']>>;
+type Response = Awaited<ReturnType<RecordConsumer['fetch']>>;
 
 /** An answer in which some partitions have an error; the others are good. */
 function responseOf(cause: unknown): Response {

@@ -9,22 +9,14 @@ import {
   kGetApi,
   type MessageRecord,
   Producer,
-  produceV3,
-  produceV4,
-  produceV5,
-  produceV6,
-  produceV7,
-  produceV8,
-  produceV9,
-  produceV10,
-  produceV11,
   Writer,
 } from '@platformatic/kafka';
 import type { OutgoingMessage } from './cloud-event.ts';
+import { sentBy } from './codec.ts';
 
 /*
  * Produce requests, written into one buffer for each partition. The client writes each number and each text of a record into a
- * buffer of its own, which is half of what a relay does. Everything else, from the broker to ask to what to do when it refuses, is the client's.
+ * buffer of its own, which is half of what a relay does.
  */
 
 type BatchOptions = Partial<CreateRecordsBatchOptions>;
@@ -34,13 +26,7 @@ type ProduceArguments = [
   messages: MessageRecord[],
   options?: BatchOptions,
 ];
-type ProduceApi = API<ProduceArguments, unknown>;
 
-const PARSERS = new Map(
-  [produceV3, produceV4, produceV5, produceV6, produceV7, produceV8, produceV9, produceV10, produceV11].map(
-    ({ api, parseResponse }) => [api.version, parseResponse],
-  ),
-);
 /** From this version on lengths are written compactly, and tagged fields may follow. */
 const FIRST_FLEXIBLE = 9;
 
@@ -51,25 +37,16 @@ export class RecordProducer extends Producer {
     callback: Callback<API<Arguments, Response>>,
   ): void {
     super[kGetApi]<Arguments, Response>(name, (error, api) => {
-      const isProduce = api !== undefined && name === 'Produce';
-      callback(error, isProduce ? (produceApi(api) as unknown as API<Arguments, Response>) : api);
+      callback(error, api !== undefined && name === 'Produce' ? sentBy(api, writeRecords) : api);
     });
   }
 }
 
-/** @param api the client's, for the latest version that both it and the broker know */
-function produceApi({ key, version }: { readonly key: number; readonly version: number }): ProduceApi {
-  const parse = PARSERS.get(version);
-  const flexible = version >= FIRST_FLEXIBLE;
-  const send = (connection: Connection, ...args: unknown[]): void => {
-    const callback = args.pop() as Callback<unknown>;
-    const [acks = 1, timeout = 0, messages, options] = args as ProduceArguments;
-    const request = () => produceRequest(version, acks, timeout, messages, options);
-    if (parse === undefined) callback(new Error(`produce requests of version ${version} are not known`));
-    else connection.send(key, version, request, parse, flexible, flexible, callback);
-  };
-  return send as ProduceApi;
-}
+const writeRecords = (connection: Connection, args: readonly unknown[]): Connection['send'] => {
+  const [acks = 1, timeout = 0, messages, options] = args as ProduceArguments;
+  return (key, version, _request, ...others) =>
+    connection.send(key, version, () => produceRequest(version, acks, timeout, messages, options), ...others);
+};
 
 /** @param messages written by `toRecord` */
 export function produceRequest(

@@ -1,7 +1,8 @@
-import { Consumer, FetchIsolationLevels } from '@platformatic/kafka';
+import { type Consumer, FetchIsolationLevels } from '@platformatic/kafka';
 import { type PartitionRef, partitionName } from '../group.ts';
 import { type KafkaConnection, openClient, unavailable } from './client.ts';
 import type { IncomingMessage } from './cloud-event.ts';
+import { batchesOf, RecordConsumer } from './fetch.ts';
 import { messagesFrom } from './records.ts';
 
 /** Reads partitions by hand, without a group: nobody's position moves. Its methods throw UnavailableError when the brokers do not answer. */
@@ -32,7 +33,7 @@ const WAIT_MS = 1000;
 /** Opens a reader for the work, and closes it after. */
 export async function withReader<T>(connection: KafkaConnection, work: (reader: Reader) => Promise<T>): Promise<T> {
   // The group is never joined.
-  const client = openClient(connection, (options) => new Consumer({ ...options, groupId: 'caudal-reader' }));
+  const client = openClient(connection, (options) => new RecordConsumer({ ...options, groupId: 'caudal-reader' }));
   client.on('error', () => undefined);
   const told = (cause: unknown): never => {
     throw unavailable(cause, connection);
@@ -90,5 +91,6 @@ async function fetchFrom(client: Consumer, from: PartitionRef & { readonly offse
     maxBytes,
     isolationLevel: FetchIsolationLevels.READ_COMMITTED,
   });
-  return messagesFrom(from, responses[0]?.partitions[0]?.records ?? []);
+  const fetched = responses[0]?.partitions[0];
+  return messagesFrom(from, fetched === undefined ? [] : batchesOf(fetched));
 }
