@@ -113,6 +113,7 @@ export const SETTINGS = {
   kafkaFetchWaitMs: integer('KAFKA_FETCH_WAIT_MS', 250, 'wait of a broker that has nothing new'),
   kafkaFetchBytes: integer('KAFKA_FETCH_BYTES', 8_388_608, 'bytes that are fetched from a broker at once', 1024),
   kafkaPartitionBytes: integer('KAFKA_PARTITION_FETCH_BYTES', 1_048_576, 'the same of one partition', 1024),
+  kafkaSentEvents: integer('KAFKA_SENT_EVENTS', 16_384, 'events sent to Kafka that are kept until they come back'),
   relayBatch: integer('RELAY_BATCH_MAX', 5000, 'events that the relay sends to Kafka at once'),
   relayHeartbeatMs: integer('RELAY_HEARTBEAT_MS', 400, 'how often a relay says that it lives'),
   relayLeaseMs: integer('RELAY_LEASE_MS', 1500, 'silence after which another process takes the relay over'),

@@ -6,6 +6,7 @@ import { test } from 'node:test';
 import { createServer } from 'node:tls';
 import type { KafkaConnection } from '#kernel/bus/kafka/client.ts';
 import { createKafkaDestination } from '#kernel/bus/kafka/destination.ts';
+import { createSentEvents } from '#kernel/bus/kafka/sent-events.ts';
 import { ensureTopics } from '#kernel/bus/kafka/topics.ts';
 import { ConflictError, UnavailableError } from '#kernel/core/errors.ts';
 import type { RecordedEvent } from '#kernel/core/event.ts';
@@ -38,7 +39,7 @@ function destinationOf(connection: KafkaConnection, topic: string) {
   const destination = createKafkaDestination(
     connection,
     { compression: 'none', store: 'test', source: () => '/caudal/test' },
-    { makeTopics: (topics) => ensureTopics(connection, topics, TOPICS, LOG) },
+    { makeTopics: (topics) => ensureTopics(connection, topics, TOPICS, LOG), sent: createSentEvents('test', 1) },
   );
   destination.prepare([{ name: topic, partitions: 2 }]);
   return destination;

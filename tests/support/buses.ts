@@ -5,6 +5,7 @@ import { type Consumer, createConsumer } from '#kernel/bus/consumer.ts';
 import type { KafkaConnection } from '#kernel/bus/kafka/client.ts';
 import { createKafkaConsumer } from '#kernel/bus/kafka/consumer.ts';
 import { createKafkaDestination } from '#kernel/bus/kafka/destination.ts';
+import { createSentEvents, type SentEvents } from '#kernel/bus/kafka/sent-events.ts';
 import { createTopicRegister } from '#kernel/bus/kafka/topic-register.ts';
 import { ensureTopics } from '#kernel/bus/kafka/topics.ts';
 import { readTags } from '#kernel/bus/postgres/topics.ts';
@@ -23,6 +24,9 @@ import { until } from './until.ts';
 
 const LOG = createLog((process.env.TEST_LOG as LogLevel | undefined) ?? 'silent');
 const LEASE_MS = 10_000;
+const STORE = 'test';
+/** Of what was sent so few are kept that some events are taken from there, and others are decoded. */
+const FEW = 8;
 const HEARTBEAT_MS = 50;
 
 /** What consumers of one kind of bus are tried on. */
@@ -186,7 +190,8 @@ export async function openKafkaBus(t: TestContext): Promise<KafkaBusUnderTest> {
   const topology = topologyOf();
   const connection: KafkaConnection = { brokers: bootstrap, clientId: `test-${randomUUID().slice(0, 8)}` };
   const makeTopics = () => ensureTopics(connection, topology.topics, { replication: 1, retentionMs: 3_600_000 }, LOG);
-  await startRelay(t, backend, topology, connection, makeTopics);
+  const sent = createSentEvents(STORE, FEW);
+  await startRelay(t, backend, topology, connection, makeTopics, sent);
   const bus = await openBus(t, backend, topology, (name, _, member, maxInbox) =>
     createKafkaConsumer(
       {
@@ -209,6 +214,7 @@ export async function openKafkaBus(t: TestContext): Promise<KafkaBusUnderTest> {
         topologies: [topology],
         clock: systemClock,
         log: LOG,
+        sent,
         makeTopics,
         notedTags: () => readTags(backend.pool),
       },
@@ -227,6 +233,7 @@ async function startRelay(
   topology: Topology,
   connection: KafkaConnection,
   makeTopics: () => Promise<void>,
+  sent: SentEvents,
 ): Promise<void> {
   const tail = createTail();
   tail.alone = false;
@@ -244,8 +251,8 @@ async function startRelay(
       ),
       destination: createKafkaDestination(
         connection,
-        { compression: 'snappy', store: 'test', source: () => '/caudal/test' },
-        { makeTopics },
+        { compression: 'snappy', store: STORE, source: () => '/caudal/test' },
+        { makeTopics, sent },
       ),
       register: createTopicRegister(backend.pool),
       topologies: async () => [topology],

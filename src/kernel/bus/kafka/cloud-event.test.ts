@@ -5,6 +5,7 @@ import { asRead, headersOf } from '../../../../tests/support/kafka-message.ts';
 import type { RecordedEvent } from '../../core/event.ts';
 import { unreadableProblem } from '../unreadable.ts';
 import { fromMessage, type IncomingMessage, type OutgoingMessage, toMessage } from './cloud-event.ts';
+import { createSentEvents } from './sent-events.ts';
 
 const ID = '01900000-0000-7000-8000-000000000001';
 const STREAM = '01900000-0000-7000-8000-000000000002';
@@ -127,4 +128,17 @@ for (const [what, message, problem] of STRANGERS) {
 
 test('an event of ours is no unreadable one', () => {
   assert.equal(unreadableProblem(eventOf()), undefined);
+});
+
+test('an event that this process has sent is not decoded, unless the message is of another one at its place', () => {
+  const sent = createSentEvents('ab12cd34', 10);
+  const event = eventOf();
+  const message = read(toMessage(event, PLACE, '/caudal/payments', 'ab12cd34', '17'));
+  sent.note(event);
+  const found = fromMessage({ ...message, value: null }, sent);
+  assert.deepEqual(found, { event: { ...event, store: 'ab12cd34' }, chain: 'ab12cd34/4', writtenFor: 17 });
+  sent.note({ ...event, id: STREAM, data: { other: true } });
+  assert.deepEqual(fromMessage(message, sent), fromMessage(message));
+  sent.note(event);
+  assert.notEqual(unreadableProblem(fromMessage({ ...message, headers: headersOf([]) }, sent).event), undefined);
 });

@@ -5,6 +5,7 @@ import { fromTimestamp, toTimestamp } from '../../core/timestamp.ts';
 import type { Place } from '../topology.ts';
 import { unreadableEvent } from '../unreadable.ts';
 import { type HeaderList, type RecordHeaders, readHeaders } from './headers.ts';
+import type { SentEvents } from './sent-events.ts';
 
 /*
  * An event as a Kafka message: CloudEvents 1.0 in the binary mode of its Kafka binding. Attributes are headers `ce_*`, the
@@ -114,14 +115,31 @@ export function toMessage(
   };
 }
 
-/** The event of a message. One that is none of ours becomes an event that says so, see `unreadable.ts`. */
-export function fromMessage(message: IncomingMessage): IncomingEvent {
+/**
+ * The event of a message. One that is none of ours becomes an event that says so, see `unreadable.ts`.
+ * @param sent where to look first: what this process has sent itself need not be decoded
+ */
+export function fromMessage(message: IncomingMessage, sent?: SentEvents): IncomingEvent {
   try {
-    return readEvent(message);
+    return (sent && recall(message, sent)) ?? readEvent(message);
   } catch (cause) {
     if (!(cause instanceof DataError)) throw cause;
     return { event: unreadable(message, cause.message), chain: undefined };
   }
+}
+
+/** @throws DataError when the message is no event of ours */
+function recall({ headers }: Pick<IncomingMessage, 'headers'>, sent: SentEvents): IncomingEvent | undefined {
+  // In the order in which `toMessage` writes them.
+  const { find, findNumber } = readHeaders(headers);
+  const id = find(HEADERS.id);
+  const store = find(HEADERS.store);
+  const chain = findNumber(HEADERS.chain);
+  const position = findNumber(HEADERS.chainPosition);
+  if (store === undefined || chain === undefined || position === undefined) return undefined;
+  const event = sent.take(store, chain, position);
+  if (event === undefined || event.id !== id) return undefined;
+  return { event, chain: `${store}/${chain}`, writtenFor: findNumber(HEADERS.topicTag) };
 }
 
 /** @throws DataError when the message is no event of ours */

@@ -22,6 +22,7 @@ import { unreadablePlace } from '../unreadable.ts';
 import type { KafkaConnection } from './client.ts';
 import { fromMessage } from './cloud-event.ts';
 import type { Fetched, FetchPoint } from './fetcher.ts';
+import type { SentEvents } from './sent-events.ts';
 import { advance, isHandled, offsetOf, topicTagOf } from './standing.ts';
 import { createSubscription, type Subscription } from './subscription.ts';
 
@@ -58,6 +59,8 @@ interface Ports {
   makeTopics(topology: Topology): Promise<void>;
   /** See `FetchPorts`. */
   notedTags(): Promise<ReadonlyMap<string, number>>;
+  /** What this process sends itself. */
+  readonly sent: SentEvents;
   /** Called before a member that was put out joins anew; see `Presence.announce`. */
   readonly announce?: () => Promise<void>;
 }
@@ -87,7 +90,7 @@ interface Owned {
  * another is handled there from the very message where it was left.
  */
 export function createKafkaConsumer(settings: KafkaConsumerSettings, ports: Ports): Consumer {
-  const { groups, topologies, clock, log } = ports;
+  const { groups, topologies, clock, log, sent } = ports;
   const { name: consumer } = settings;
   const types = new Set(settings.types);
   const on = (name: string): readonly PartitionRef[] =>
@@ -139,7 +142,7 @@ export function createKafkaConsumer(settings: KafkaConsumerSettings, ports: Port
     partition.end = fetched.end;
     let misplaced = 0;
     for (const message of fetched.messages) {
-      const { event, chain, writtenFor = topicTag } = fromMessage(message);
+      const { event, chain, writtenFor = topicTag } = fromMessage(message, sent);
       if (writtenFor !== topicTag) {
         pass(partition, name, message.offset, topicTag);
         misplaced += 1;

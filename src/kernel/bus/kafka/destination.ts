@@ -7,6 +7,7 @@ import type { KafkaConnection } from './client.ts';
 import { toMessage } from './cloud-event.ts';
 import { toRecord } from './produce.ts';
 import { type Compression, createOrderedProducer } from './producer.ts';
+import type { SentEvents } from './sent-events.ts';
 import { createTopicWatch } from './topic-watch.ts';
 
 export interface DestinationSettings {
@@ -29,13 +30,15 @@ export const MIN_MESSAGE_BYTES = 64;
 interface Ports {
   /** Creates those of the topics that are missing. */
   makeTopics(topics: readonly Topic[]): Promise<void>;
+  /** What this process sends is noted there. */
+  readonly sent: SentEvents;
 }
 
 /** Kafka, as the place where a relay brings events. */
 export function createKafkaDestination(
   connection: KafkaConnection,
   { compression, store, source }: DestinationSettings,
-  { makeTopics }: Ports,
+  { makeTopics, sent }: Ports,
 ): Destination {
   const producer = createOrderedProducer(connection, compression);
   const watch = createTopicWatch(connection);
@@ -46,8 +49,10 @@ export function createKafkaDestination(
   /** By `topic/partition`: where the next message lands at the earliest. */
   let ends: Map<string, number> | undefined;
 
-  const encode = ({ event, place }: Departure): MessageRecord =>
-    toRecord(toMessage(event, place, source(event.type), store, tags.get(place.topic)));
+  const encode = ({ event, place }: Departure): MessageRecord => {
+    sent.note(event);
+    return toRecord(toMessage(event, place, source(event.type), store, tags.get(place.topic)));
+  };
 
   const look = async (): Promise<ReadonlyMap<string, number>> => {
     if (!topicsMade) await makeTopics(topics);
