@@ -1,45 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import {
-  createRecordsBatch,
-  fetchV4,
-  fetchV5,
-  fetchV6,
-  fetchV7,
-  fetchV8,
-  fetchV9,
-  fetchV10,
-  fetchV11,
-  fetchV12,
-  fetchV13,
-  fetchV14,
-  fetchV15,
-  fetchV16,
-  fetchV17,
-  type MessageRecord,
-  Reader,
-  ResponseError,
-  Writer,
-} from '@platformatic/kafka';
+import * as kafka from '@platformatic/kafka';
+import { createRecordsBatch, type MessageRecord, Reader, ResponseError, Writer } from '@platformatic/kafka';
 import { batchesOf, parseFetched } from './fetch.ts';
 import { messagesFrom, readBatches } from './records.ts';
 
-const VERSIONS = [
-  fetchV4,
-  fetchV5,
-  fetchV6,
-  fetchV7,
-  fetchV8,
-  fetchV9,
-  fetchV10,
-  fetchV11,
-  fetchV12,
-  fetchV13,
-  fetchV14,
-  fetchV15,
-  fetchV16,
-  fetchV17,
-] as const;
+/** The client's own code for every version of the request. */
+const VERSIONS = Object.entries(kafka)
+  .filter(([name]) => /^fetchV\d+$/.test(name))
+  .map(([, version]) => version as typeof kafka.fetchV17);
 const FETCH = 1;
 const TOPIC_ID = '01a216fd-dbd8-4000-b547-e7fb2a2ff547';
 const NOW = 1_793_000_000_000n;

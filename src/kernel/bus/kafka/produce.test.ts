@@ -1,35 +1,15 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import {
-  type MessageRecord,
-  NumericMap,
-  produceV3,
-  produceV4,
-  produceV5,
-  produceV6,
-  produceV7,
-  produceV8,
-  produceV9,
-  produceV10,
-  produceV11,
-  Reader,
-  readRecordsBatch,
-} from '@platformatic/kafka';
+import * as kafka from '@platformatic/kafka';
+import { type MessageRecord, NumericMap, Reader, readRecordsBatch } from '@platformatic/kafka';
 import { batchAt } from '../../../../tests/support/kafka-message.ts';
 import type { OutgoingMessage } from './cloud-event.ts';
 import { produceRequest, toRecord } from './produce.ts';
 
-const VERSIONS = [
-  produceV3,
-  produceV4,
-  produceV5,
-  produceV6,
-  produceV7,
-  produceV8,
-  produceV9,
-  produceV10,
-  produceV11,
-] as const;
+/** The client's own code for every version of the request. */
+const VERSIONS = Object.entries(kafka)
+  .filter(([name]) => /^produceV\d+$/.test(name))
+  .map(([, version]) => version as typeof kafka.produceV11);
 /** Characters of one to four bytes, and half of one. */
 const TEXTS = ['x', 'é', '€', '😀', '\ud800'];
 const NOW = 1_793_000_000_000n;
