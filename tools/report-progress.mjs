@@ -1,14 +1,17 @@
 // A reporter for node --test: one dot for each test; for a failed one its name, place, error, and what its file printed;
-// and what tests tell by `diagnostic`, as the seed that a run by chance can be repeated with.
+// what tests tell by `diagnostic`, as the seed that a run by chance can be repeated with; and at the end which files took longest.
 import { relative, resolve } from 'node:path';
 import { inspect } from 'node:util';
 import { isEmptyFile } from './report-counts.mjs';
 
 const DOTS_PER_LINE = 100;
 const KEPT_OUTPUT = 20_000;
+const LONGEST_FILES = 8;
+const WORTH_TELLING_MS = 10_000;
 
 export default async function* reportProgress(source) {
   const printed = new Map();
+  const took = [];
   let dots = 0;
   for await (const { type, data } of source) {
     if (type === 'test:stdout' || type === 'test:stderr') {
@@ -26,9 +29,17 @@ export default async function* reportProgress(source) {
       const file = resolve(data.file ?? data.name);
       yield failure(data, printed.get(file) ?? '');
       printed.delete(file);
+    } else if (type === 'test:summary' && data.file !== undefined) {
+      took.push({ file: relative(process.cwd(), data.file), ms: data.duration_ms });
     }
   }
-  yield '\n';
+  yield `\n${longest(took)}`;
+}
+
+function longest(took) {
+  const worth = took.filter(({ ms }) => ms > WORTH_TELLING_MS).sort((one, other) => other.ms - one.ms);
+  const files = worth.slice(0, LONGEST_FILES).map(({ file, ms }) => `${file} ${Math.round(ms / 1000)} s`);
+  return files.length === 0 ? '' : `\nLongest: ${files.join(', ')}\n`;
 }
 
 function isSkipped(data) {
