@@ -104,11 +104,12 @@ async function beat(
   }>(
     `WITH beat AS (
         UPDATE bus_members SET heartbeat_at = now()
-         WHERE consumer = $1 AND (member = $2 OR heartbeat_at > now() + $3 * interval '1 millisecond') RETURNING member)
+         WHERE consumer = $1 AND (member = $2 OR heartbeat_at > now() + $3 * interval '1 millisecond')
+        RETURNING member, heartbeat_at)
       SELECT
         (SELECT jsonb_agg(member ORDER BY member) FROM bus_members WHERE consumer = $1) AS members,
-        (SELECT count(*)::int FROM bus_members WHERE consumer = $1 AND heartbeat_at < now() - $3 * interval '1 millisecond'
-          AND member NOT IN (SELECT member FROM beat)) AS silent,
+        (SELECT count(*)::int FROM bus_members m LEFT JOIN beat b USING (member) WHERE m.consumer = $1
+          AND coalesce(b.heartbeat_at, m.heartbeat_at) < now() - $3 * interval '1 millisecond') AS silent,
         (SELECT jsonb_agg(jsonb_build_array(topic, partition, owner) ORDER BY topic, partition) FROM bus_partitions
           WHERE consumer = $1) AS partitions`,
     [consumer, member, leaseMs],
