@@ -95,9 +95,13 @@ test('a member that has lost nothing need not be announced', async () => {
   await consumer.rewind(false);
 });
 
-test('who is put out before it was given anything joins again', async () => {
+test('who is put out before it was given anything is announced, and joins again', async () => {
   let putOut = false;
-  const { consumer, groups } = await openConsumer(undefined, (all) => ({
+  let announced = 0;
+  const announce = async () => {
+    announced += 1;
+  };
+  const { consumer, groups } = await openConsumer(announce, (all) => ({
     ...all,
     exchange: async (name, member, release, acquire) => {
       if (!putOut) await all.leave(name, member);
@@ -106,5 +110,6 @@ test('who is put out before it was given anything joins again', async () => {
     },
   }));
   assert.deepEqual((await groups.heartbeat('c', 'm.1', 1000)).members, ['m.1']);
+  assert.equal(announced, 1);
   await consumer.stop();
 });

@@ -232,7 +232,7 @@ export function createConsumer(settings: ConsumerSettings, ports: Ports): Consum
         woken = true;
         ready();
       });
-      await joinUntilMember(join);
+      await joinUntilMember(join, ports.announce);
     },
     take: (max) => {
       const next = inbox.take(max);

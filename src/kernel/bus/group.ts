@@ -113,13 +113,21 @@ export interface GroupStore {
   leave(consumer: string, member: string): Promise<void>;
 }
 
-/** Joins a group. A process that was held up may be put out before it was given anything: it joins again. @param join under a name of its own each time */
-export async function joinUntilMember(join: () => Promise<void>): Promise<void> {
+/**
+ * Joins a group. A process that was held up may be put out before it was given anything: it joins again.
+ * @param join under a name of its own each time
+ * @param announce called before it joins again: others may have taken the process for dead, see `Presence.announce`
+ */
+export async function joinUntilMember(
+  join: () => Promise<void>,
+  announce: (() => Promise<void>) | undefined,
+): Promise<void> {
   for (;;) {
     try {
       return await join();
     } catch (cause) {
       if (!(cause instanceof MembershipLostError)) throw cause;
+      await announce?.();
     }
   }
 }

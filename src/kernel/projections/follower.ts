@@ -52,8 +52,7 @@ export function createFollower(
 ): Follower {
   const { store, consumer, log, clock } = ports;
   const fold = createInlineProjections(projections, store, settings.maxCachedRows);
-  /** Undefined until it starts. */
-  let writer: Writer | undefined;
+  let writer: Writer;
   let stopping = false;
   let lastDelayMs = 0;
   let wake: () => void = () => undefined;
@@ -78,7 +77,7 @@ export function createFollower(
     progress: NonNullable<ReturnType<Consumer['take']>>['progress'],
   ): Promise<void> => {
     const { rows, sums, committed } = await fold.writesFor(events.filter((event) => !unfit.has(event.id)));
-    await writer!.commit({ appends: [], rows, sums, progress });
+    await writer.commit({ appends: [], rows, sums, progress });
     consumer.confirm(progress);
     committed();
     unfit.clear();
@@ -102,7 +101,7 @@ export function createFollower(
     }
     const progress = consumer.idleProgress();
     if (progress === undefined) return;
-    await writer!.commit({ appends: [], progress });
+    await writer.commit({ appends: [], progress });
     consumer.confirm(progress);
   };
 
@@ -140,7 +139,7 @@ export function createFollower(
   const restart = async (membershipLost: boolean): Promise<void> => {
     while (!stopping) {
       try {
-        await writer!.recover();
+        await writer.recover();
         return await consumer.rewind(membershipLost);
       } catch (again) {
         log.warn({ projection: name, error: toError(again) }, 'the read model cannot go on yet');
@@ -183,7 +182,8 @@ export function createFollower(
       await consumer
         .stop()
         .catch((error: Error) => log.warn({ projection: name, error }, 'could not leave the consumer group'));
-      await writer?.close();
+      // One that never started has none.
+      await (writer as Writer | undefined)?.close();
     },
     lag: () => consumer.lag(),
     get lastDelayMs() {

@@ -19,7 +19,7 @@ async function save(backend: Backend, t: Parameters<typeof openWriter>[0], membe
 /** Lets a member's lease run out: the twin's clock is moved, PostgreSQL's own cannot be. */
 async function expire(backend: Backend): Promise<number> {
   backend.clock.advance(LEASE_MS + 1);
-  // Longer than a clock that is set right on a shared machine jumps back.
+  // Several times the lease: PostgreSQL's clock is another than that of the pause.
   await sleep(120);
   return 20;
 }

@@ -128,7 +128,7 @@ export function fromMessage(message: IncomingMessage, sent?: SentEvents): Incomi
   }
 }
 
-/** @throws DataError when the message is no event of ours */
+/** The event of a message that this process has sent; undefined when it is none, or is not kept any more. @throws DataError when the message is no event of ours */
 function recall({ headers }: Pick<IncomingMessage, 'headers'>, sent: SentEvents): IncomingEvent | undefined {
   // In the order in which `toMessage` writes them.
   const { find, findNumber } = readHeaders(headers);

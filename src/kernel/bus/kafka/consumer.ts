@@ -253,7 +253,7 @@ export function createKafkaConsumer(settings: KafkaConsumerSettings, ports: Port
 
   return {
     start: async () => {
-      await joinUntilMember(join);
+      await joinUntilMember(join, ports.announce);
       endCommits = clock.every(settings.commitMs, () => void commitOffsets());
     },
     take: (max) => {
