@@ -58,10 +58,8 @@ async function start(settings: Config, log: Log, running: Running[]): Promise<Om
   const metrics = createMetrics();
   const definitions = serviceDefinitions(inputs);
   const homes = createHomes(config, databases, definitions, metrics, log);
-  for (const home of homes.all) {
-    running.push({ name: `home ${home.name}`, stop: () => home.stop() });
-    await home.start();
-  }
+  for (const home of homes.all) running.push({ name: `home ${home.name}`, stop: () => home.stop() });
+  await startHomes(homes);
   const kernelOf = (service: ServiceName): Kernel => homes.of(service).kernel;
   const services = runServices({ config, kernelOf, inputs, definitions, onGatewayCall: metrics.gateway.call, log });
   running.push({ name: 'services', stop: () => services.stop() });
@@ -76,6 +74,13 @@ async function start(settings: Config, log: Log, running: Running[]): Promise<Om
   running.push({ name: 'api', stop: () => api.stop() });
   log.info({ url, services: config.services, instance: config.instance }, 'Caudal runs');
   return { url, gatewayUrl, services: config.services };
+}
+
+/** Side by side: each waits until the other processes of its store surely know of this one. */
+async function startHomes({ all }: Homes): Promise<void> {
+  const starts = await Promise.allSettled(all.map((home) => home.start()));
+  const failed = starts.find((start) => start.status === 'rejected');
+  if (failed !== undefined) throw failed.reason;
 }
 
 async function startGateway(

@@ -191,9 +191,7 @@ async function startCell(env: Settings): Promise<Server> {
         all.find(({ status }) => status !== 200) ?? all.find(({ body }) => body.status !== 'healthy') ?? answer;
       return { ...worst, body: { ...worst.body, checks: Object.assign({}, ...all.map(({ body }) => body.checks)) } };
     },
-    end: async () => {
-      for (const one of processes.toReversed()) await one.end();
-    },
+    end: () => endAll(processes),
   };
 }
 
@@ -212,8 +210,15 @@ async function startAll(environments: readonly Settings[]): Promise<readonly Ser
   const failed = started.find((result) => result.status === 'rejected');
   const servers = started.filter((result) => result.status === 'fulfilled').map(({ value }) => value);
   if (failed === undefined) return servers;
-  for (const server of servers) await server.end().catch(() => undefined);
+  await endAll(servers).catch(() => undefined);
   throw failed.reason;
+}
+
+/** Ends processes side by side, as a laptop that is shut down does. @throws Error when one does not end in good order */
+async function endAll(servers: readonly Server[]): Promise<void> {
+  const ended = await Promise.allSettled(servers.map((server) => server.end()));
+  const failed = ended.find((result) => result.status === 'rejected');
+  if (failed !== undefined) throw failed.reason;
 }
 
 /** Starts one server process with these environment variables only. It ends with this process at the latest. */
