@@ -7,7 +7,7 @@ import { createKafkaConsumer } from '#kernel/bus/kafka/consumer.ts';
 import { createKafkaDeadLetters } from '#kernel/bus/kafka/dead-letter-topics.ts';
 import { createKafkaDestination } from '#kernel/bus/kafka/destination.ts';
 import type { Compression } from '#kernel/bus/kafka/producer.ts';
-import { createSentEvents } from '#kernel/bus/kafka/sent-events.ts';
+import { createSentBatches } from '#kernel/bus/kafka/sent-batches.ts';
 import { createTopicRegister } from '#kernel/bus/kafka/topic-register.ts';
 import { ensureTopics, type TopicSettings } from '#kernel/bus/kafka/topics.ts';
 import { createDeadLetterOutbox } from '#kernel/bus/postgres/dead-letter-outbox.ts';
@@ -58,7 +58,7 @@ export function kafkaBus(config: Config, store: StoreSide, clock: Scheduler, log
   if (connection === undefined) return undefined;
   const compression = oneOf('KAFKA_COMPRESSION', COMPRESSIONS, config.kafkaCompression);
   const topicSettings = topicSettingsOf(config);
-  const sent = createSentEvents(store.id, config.kafkaSentEvents);
+  const sent = createSentBatches(config.kafkaSentEvents);
   const making = new Map<string, Promise<void>>();
   /** All that ask for the same at the same time wait for the same. */
   const makeTopics = (topics: readonly Topic[]): Promise<void> => {

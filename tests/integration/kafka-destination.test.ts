@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { createServer } from 'node:tls';
 import type { KafkaConnection } from '#kernel/bus/kafka/client.ts';
 import { createKafkaDestination } from '#kernel/bus/kafka/destination.ts';
-import { createSentEvents } from '#kernel/bus/kafka/sent-events.ts';
+import { createSentBatches } from '#kernel/bus/kafka/sent-batches.ts';
 import { ensureTopics } from '#kernel/bus/kafka/topics.ts';
 import { ConflictError, UnavailableError } from '#kernel/core/errors.ts';
 import type { RecordedEvent } from '#kernel/core/event.ts';
@@ -39,7 +39,7 @@ function destinationOf(connection: KafkaConnection, topic: string) {
   const destination = createKafkaDestination(
     connection,
     { compression: 'none', store: 'test', source: () => '/caudal/test' },
-    { makeTopics: (topics) => ensureTopics(connection, topics, TOPICS, LOG), sent: createSentEvents('test', 1) },
+    { makeTopics: (topics) => ensureTopics(connection, topics, TOPICS, LOG), sent: createSentBatches(1) },
   );
   destination.prepare([{ name: topic, partitions: 2 }]);
   return destination;
@@ -83,6 +83,21 @@ test('a topic with another number of partitions is refused, and says what it mus
     assert.match(error.message, new RegExp(`topic ${name} has 2 partitions in Kafka and 3 in the topology`));
     return true;
   });
+});
+
+test('a destination that was closed opens no connection any more, which would keep the process alive', async () => {
+  const { bootstrap } = await sharedKafka();
+  const topic = `things.${randomUUID()}`;
+  const destination = destinationOf({ brokers: bootstrap, clientId: 'test' }, topic);
+  await destination.look();
+  await destination.close();
+  const departures = [{ event: eventAt(1, {}), place: { topic, partition: 0, key: 'k' } }];
+  for (const ask of [() => destination.look(), () => destination.send(departures)])
+    await assert.rejects(ask, (error: Error) => {
+      assert.ok(error instanceof UnavailableError);
+      assert.match(error.message, /has ended its connections to Kafka/);
+      return true;
+    });
 });
 
 test('brokers that are not there are named, with the setting to look at', async () => {

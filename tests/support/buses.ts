@@ -5,7 +5,7 @@ import { type Consumer, createConsumer } from '#kernel/bus/consumer.ts';
 import type { KafkaConnection } from '#kernel/bus/kafka/client.ts';
 import { createKafkaConsumer } from '#kernel/bus/kafka/consumer.ts';
 import { createKafkaDestination } from '#kernel/bus/kafka/destination.ts';
-import { createSentEvents, type SentEvents } from '#kernel/bus/kafka/sent-events.ts';
+import { createSentBatches, type SentBatches } from '#kernel/bus/kafka/sent-batches.ts';
 import { createTopicRegister } from '#kernel/bus/kafka/topic-register.ts';
 import { ensureTopics } from '#kernel/bus/kafka/topics.ts';
 import { readTags } from '#kernel/bus/postgres/topics.ts';
@@ -190,7 +190,7 @@ export async function openKafkaBus(t: TestContext): Promise<KafkaBusUnderTest> {
   const topology = topologyOf();
   const connection: KafkaConnection = { brokers: bootstrap, clientId: `test-${randomUUID().slice(0, 8)}` };
   const makeTopics = () => ensureTopics(connection, topology.topics, { replication: 1, retentionMs: 3_600_000 }, LOG);
-  const sent = createSentEvents(STORE, FEW);
+  const sent = createSentBatches(FEW);
   await startRelay(t, backend, topology, connection, makeTopics, sent);
   const bus = await openBus(t, backend, topology, (name, _, member, maxInbox) =>
     createKafkaConsumer(
@@ -233,7 +233,7 @@ async function startRelay(
   topology: Topology,
   connection: KafkaConnection,
   makeTopics: () => Promise<void>,
-  sent: SentEvents,
+  sent: SentBatches,
 ): Promise<void> {
   const tail = createTail();
   tail.alone = false;

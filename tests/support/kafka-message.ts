@@ -1,4 +1,5 @@
 import type { IncomingMessage, OutgoingMessage } from '#kernel/bus/kafka/cloud-event.ts';
+import { NO_HEADERS } from '#kernel/bus/kafka/headers.ts';
 import { produceRequest, toRecord } from '#kernel/bus/kafka/produce.ts';
 import { readBatches } from '#kernel/bus/kafka/records.ts';
 
@@ -16,7 +17,8 @@ export function asRead(message: OutgoingMessage, offset: number, timestamp: numb
 export function headersOf(
   entries: readonly (readonly [Buffer | string, Buffer | string])[],
 ): IncomingMessage['headers'] {
-  const message = { topic: 't', partition: 0, key: '', value: '', headers: entries.flat(), timestamp: 0n };
+  const headers = entries.flat();
+  const message = { topic: 't', partition: 0, key: '', value: '', common: NO_HEADERS, headers, timestamp: 0n };
   return asRead(message, 0, 0).headers;
 }
 

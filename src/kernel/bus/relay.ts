@@ -38,6 +38,7 @@ export interface Destination {
    * @throws UnavailableError it is not known which of them were written
    */
   send(departures: readonly Departure[]): Promise<readonly Arrival[]>;
+  /** Ends what goes on; what is asked after that is refused. */
   close(): Promise<void>;
 }
 

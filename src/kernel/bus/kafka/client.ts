@@ -68,6 +68,45 @@ export function openClient<Client extends Base>(
   return client;
 }
 
+/** A client that is opened when it is asked for, and another one when it has failed. */
+export interface Renewable<Client> {
+  /** @throws UnavailableError when it was closed: what is opened after that would keep the process alive */
+  get(): Client;
+  /** The next one will be another. */
+  drop(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/**
+ * @param make see `openClient`
+ * @param end closes it, whatever it is about to do
+ */
+export function createRenewable<Client extends Base>(
+  connection: KafkaConnection,
+  make: (options: BaseOptions) => Client,
+  end: (client: Client) => Promise<void>,
+): Renewable<Client> {
+  let client: Client | undefined;
+  let closed = false;
+  const drop = async (): Promise<void> => {
+    const dropped = client;
+    client = undefined;
+    if (dropped !== undefined) await end(dropped).catch(() => undefined);
+  };
+  return {
+    get: () => {
+      if (closed) throw new UnavailableError('this process has ended its connections to Kafka');
+      client ??= openClient(connection, make);
+      return client;
+    },
+    drop,
+    close: async () => {
+      closed = true;
+      await drop();
+    },
+  };
+}
+
 interface Opened {
   readonly broker: Broker;
   readonly connection: Connection;

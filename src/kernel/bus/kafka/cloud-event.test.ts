@@ -4,11 +4,13 @@ import fc from 'fast-check';
 import { asRead, headersOf } from '../../../../tests/support/kafka-message.ts';
 import type { RecordedEvent } from '../../core/event.ts';
 import { unreadableProblem } from '../unreadable.ts';
-import { fromMessage, type IncomingMessage, type OutgoingMessage, toMessage } from './cloud-event.ts';
-import { createSentEvents } from './sent-events.ts';
+import { createMessageWriter, fromMessage, type IncomingMessage, type OutgoingMessage } from './cloud-event.ts';
 
 const ID = '01900000-0000-7000-8000-000000000001';
 const STREAM = '01900000-0000-7000-8000-000000000002';
+const ORIGIN = { store: 'ab12cd34', source: () => '/caudal/payments' };
+
+const toMessage = createMessageWriter(ORIGIN);
 
 function eventOf(data: object = { id: STREAM, amount: 1 }, causationid?: string): RecordedEvent {
   return {
@@ -37,7 +39,7 @@ function read(message: OutgoingMessage): IncomingMessage {
 }
 
 test('an event is a CloudEvent in binary mode: attributes in headers, the payload alone as the value', () => {
-  const written = toMessage(eventOf(), PLACE, '/caudal/payments', 'ab12cd34', '281474976710655');
+  const written = toMessage(eventOf(), PLACE, '281474976710655');
   const message = read(written);
   assert.deepEqual(
     Object.fromEntries(message.headers.entries().map(([name, value]) => [String(name), String(value)])),
@@ -72,7 +74,7 @@ test('what is read is what was written', () => {
       fc.option(fc.uuid(), { nil: undefined }),
       (data, causationid) => {
         const event = eventOf(JSON.parse(JSON.stringify(data)) as object, causationid);
-        const found = fromMessage(read(toMessage(event, PLACE, '/caudal/payments', 'ab12cd34', '17')));
+        const found = fromMessage(read(toMessage(event, PLACE, '17')));
         assert.deepEqual(found, {
           event: { ...event, sequence: 0, store: 'ab12cd34' },
           chain: 'ab12cd34/4',
@@ -87,7 +89,7 @@ test('what is read is what was written', () => {
 function damaged(
   change: (message: { value: Buffer | null; headers: Map<string, string> }) => unknown,
 ): IncomingMessage {
-  const written = read(toMessage(eventOf(), PLACE, '/caudal/payments', 'ab12cd34'));
+  const written = read(toMessage(eventOf(), PLACE));
   const message = {
     value: written.value,
     headers: new Map(written.headers.entries().map(([name, value]) => [String(name), String(value)])),
@@ -130,15 +132,24 @@ test('an event of ours is no unreadable one', () => {
   assert.equal(unreadableProblem(eventOf()), undefined);
 });
 
-test('an event that this process has sent is not decoded, unless the message is of another one at its place', () => {
-  const sent = createSentEvents('ab12cd34', 10);
+test('what messages have in common is told anew when it changes', () => {
+  const toMessage = createMessageWriter(ORIGIN);
   const event = eventOf();
-  const message = read(toMessage(event, PLACE, '/caudal/payments', 'ab12cd34', '17'));
-  sent.note(event);
-  const found = fromMessage({ ...message, value: null }, sent);
-  assert.deepEqual(found, { event: { ...event, store: 'ab12cd34' }, chain: 'ab12cd34/4', writtenFor: 17 });
-  sent.note({ ...event, id: STREAM, data: { other: true } });
-  assert.deepEqual(fromMessage(message, sent), fromMessage(message));
-  sent.note(event);
-  assert.notEqual(unreadableProblem(fromMessage({ ...message, headers: headersOf([]) }, sent).event), undefined);
+  const changes: readonly (readonly [RecordedEvent, string | undefined])[] = [
+    [event, '17'],
+    [event, '17'],
+    [event, '18'],
+    [event, undefined],
+    [{ ...event, chain: 5 }, undefined],
+    [{ ...event, chain: 5, version: 3 }, undefined],
+    [{ ...event, chain: 5, version: 3, aggregateType: 'refund' }, undefined],
+    [{ ...event, type: 'payments.approved' }, undefined],
+    [event, '17'],
+  ];
+  for (const [changed, topicTag] of changes)
+    assert.deepEqual(fromMessage(read(toMessage(changed, PLACE, topicTag))), {
+      event: { ...changed, sequence: 0, store: 'ab12cd34' },
+      chain: `ab12cd34/${changed.chain}`,
+      writtenFor: topicTag === undefined ? undefined : Number(topicTag),
+    });
 });

@@ -4,8 +4,7 @@ import { namedUuid } from '../../core/ids.ts';
 import { fromTimestamp, toTimestamp } from '../../core/timestamp.ts';
 import type { Place } from '../topology.ts';
 import { unreadableEvent } from '../unreadable.ts';
-import { type HeaderList, type RecordHeaders, readHeaders } from './headers.ts';
-import type { SentEvents } from './sent-events.ts';
+import { type CommonHeaders, commonHeaders, type HeaderList, type RecordHeaders, readHeaders } from './headers.ts';
 
 /*
  * An event as a Kafka message: CloudEvents 1.0 in the binary mode of its Kafka binding. Attributes are headers `ce_*`, the
@@ -18,6 +17,8 @@ export interface OutgoingMessage {
   readonly partition: number;
   readonly key: string;
   readonly value: string;
+  /** They stand before the others. */
+  readonly common: CommonHeaders;
   readonly headers: HeaderList;
   /** Milliseconds since 1970. */
   readonly timestamp: bigint;
@@ -72,94 +73,116 @@ const HEADERS = {
 const KEPT_BYTES = 16_384;
 const KEPT_HEADERS = 50;
 
+/** Where events come from. */
+export interface EventSource {
+  /** Names the store that they stand in. */
+  readonly store: string;
+  /** The CloudEvents `source`: a URI reference of what produces events of this type. */
+  source(type: string): string;
+}
+
 /**
- * @param source the CloudEvents `source`: a URI reference of what produces events of this type
- * @param store names the store that the event stands in
+ * Writes events as messages.
  * @param topicTag which making of the topic it is written for, see `standing.ts`
  */
-export function toMessage(
+export type MessageWriter = (event: RecordedEvent, place: Place, topicTag?: string) => OutgoingMessage;
+
+export function createMessageWriter(origin: EventSource): MessageWriter {
+  /** By type, for the last event of it: the next one has mostly the same. */
+  const last = new Map<
+    string,
+    { readonly like: RecordedEvent; readonly topicTag: string | undefined; readonly common: CommonHeaders }
+  >();
+
+  const commonOf = (event: RecordedEvent, topicTag: string | undefined): CommonHeaders => {
+    const { type, version, aggregateType, chain } = event;
+    const found = last.get(type);
+    if (
+      found !== undefined &&
+      found.topicTag === topicTag &&
+      found.like.version === version &&
+      found.like.aggregateType === aggregateType &&
+      found.like.chain === chain
+    )
+      return found.common;
+    const common = commonHeaders(headersInCommon(origin, event, topicTag));
+    last.set(type, { like: event, topicTag, common });
+    return common;
+  };
+
+  return (event, place, topicTag) => {
+    const { metadata } = event;
+    // biome-ignore format: a header on each line
+    const headers: (Buffer | string)[] = [
+      HEADERS.id, event.id,
+      HEADERS.time, toTimestamp(event.time),
+      HEADERS.subject, event.aggregateId,
+      HEADERS.traceparent, metadata.traceparent,
+      HEADERS.correlationId, metadata.correlationid,
+      HEADERS.streamPosition, String(event.streamPosition),
+      HEADERS.chainPosition, String(event.chainPosition),
+    ];
+    if (metadata.causationid !== undefined) headers.push(HEADERS.causationId, metadata.causationid);
+    return {
+      topic: place.topic,
+      partition: place.partition,
+      key: place.key,
+      value: JSON.stringify(event.data),
+      common: commonOf(event, topicTag),
+      headers,
+      timestamp: BigInt(event.time),
+    };
+  };
+}
+
+function headersInCommon(
+  { store, source }: EventSource,
   event: RecordedEvent,
-  place: Place,
-  source: string,
-  store: string,
-  topicTag?: string,
-): OutgoingMessage {
-  const { metadata } = event;
+  topicTag: string | undefined,
+): HeaderList {
   // biome-ignore format: a header on each line
   const headers: (Buffer | string)[] = [
     HEADERS.contentType, 'application/json',
     HEADERS.specVersion, '1.0',
-    HEADERS.id, event.id,
-    HEADERS.source, source,
+    HEADERS.source, source(event.type),
     HEADERS.type, event.type,
-    HEADERS.time, toTimestamp(event.time),
-    HEADERS.subject, event.aggregateId,
-    HEADERS.traceparent, metadata.traceparent,
-    HEADERS.correlationId, metadata.correlationid,
     HEADERS.schemaVersion, String(event.version),
     HEADERS.aggregateType, event.aggregateType,
-    HEADERS.streamPosition, String(event.streamPosition),
     HEADERS.store, store,
     HEADERS.chain, String(event.chain),
-    HEADERS.chainPosition, String(event.chainPosition),
   ];
   if (topicTag !== undefined) headers.push(HEADERS.topicTag, topicTag);
-  if (metadata.causationid !== undefined) headers.push(HEADERS.causationId, metadata.causationid);
-  return {
-    topic: place.topic,
-    partition: place.partition,
-    key: place.key,
-    value: JSON.stringify(event.data),
-    headers,
-    timestamp: BigInt(event.time),
-  };
+  return headers;
 }
 
-/**
- * The event of a message. One that is none of ours becomes an event that says so, see `unreadable.ts`.
- * @param sent where to look first: what this process has sent itself need not be decoded
- */
-export function fromMessage(message: IncomingMessage, sent?: SentEvents): IncomingEvent {
+/** The event of a message. One that is none of ours becomes an event that says so, see `unreadable.ts`. */
+export function fromMessage(message: IncomingMessage): IncomingEvent {
   try {
-    return (sent && recall(message, sent)) ?? readEvent(message);
+    return readEvent(message);
   } catch (cause) {
     if (!(cause instanceof DataError)) throw cause;
     return { event: unreadable(message, cause.message), chain: undefined };
   }
 }
 
-/** The event of a message that this process has sent; undefined when it is none, or is not kept any more. @throws DataError when the message is no event of ours */
-function recall({ headers }: Pick<IncomingMessage, 'headers'>, sent: SentEvents): IncomingEvent | undefined {
-  // In the order in which `toMessage` writes them.
-  const { find, findNumber } = readHeaders(headers);
-  const id = find(HEADERS.id);
-  const store = find(HEADERS.store);
-  const chain = findNumber(HEADERS.chain);
-  const position = findNumber(HEADERS.chainPosition);
-  if (store === undefined || chain === undefined || position === undefined) return undefined;
-  const event = sent.take(store, chain, position);
-  if (event === undefined || event.id !== id) return undefined;
-  return { event, chain: `${store}/${chain}`, writtenFor: findNumber(HEADERS.topicTag) };
-}
-
 /** @throws DataError when the message is no event of ours */
 export function readEvent({ headers, value }: Pick<IncomingMessage, 'headers' | 'value'>): IncomingEvent {
-  // In the order in which `toMessage` writes them.
+  // In the order in which they are written.
   const { find, findNumber, need, number, uuid } = readHeaders(headers);
   if (need(HEADERS.specVersion) !== '1.0') throw new DataError('the message is no CloudEvent of version 1.0');
-  const id = uuid(HEADERS.id);
   const type = need(HEADERS.type);
+  const version = number(HEADERS.schemaVersion);
+  const aggregateType = need(HEADERS.aggregateType);
+  const store = need(HEADERS.store);
+  const chain = number(HEADERS.chain);
+  const writtenFor = findNumber(HEADERS.topicTag);
+  const id = uuid(HEADERS.id);
   const time = timeOf(need(HEADERS.time));
   const aggregateId = uuid(HEADERS.subject);
   const traceparent = need(HEADERS.traceparent);
   const correlationid = need(HEADERS.correlationId);
-  const version = number(HEADERS.schemaVersion);
-  const aggregateType = need(HEADERS.aggregateType);
   const streamPosition = number(HEADERS.streamPosition);
-  const store = need(HEADERS.store);
-  const chain = number(HEADERS.chain);
   const chainPosition = number(HEADERS.chainPosition);
-  const writtenFor = findNumber(HEADERS.topicTag);
   const causationid = find(HEADERS.causationId);
   const event: RecordedEvent = {
     id,

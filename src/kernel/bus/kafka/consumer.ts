@@ -20,9 +20,9 @@ import { handledBefore, topologyNamed } from '../seat.ts';
 import { deadLetterTopic, placeOf, type Topology, topicsOf } from '../topology.ts';
 import { unreadablePlace } from '../unreadable.ts';
 import type { KafkaConnection } from './client.ts';
-import { fromMessage } from './cloud-event.ts';
+import { eventsOf } from './events.ts';
 import type { Fetched, FetchPoint } from './fetcher.ts';
-import type { SentEvents } from './sent-events.ts';
+import type { SentBatches } from './sent-batches.ts';
 import { advance, isHandled, offsetOf, topicTagOf } from './standing.ts';
 import { createSubscription, type Subscription } from './subscription.ts';
 
@@ -60,7 +60,7 @@ interface Ports {
   /** See `FetchPorts`. */
   notedTags(): Promise<ReadonlyMap<string, number>>;
   /** What this process sends itself. */
-  readonly sent: SentEvents;
+  readonly sent: SentBatches;
   /** Called before a member that was put out joins anew; see `Presence.announce`. */
   readonly announce?: () => Promise<void>;
 }
@@ -141,18 +141,18 @@ export function createKafkaConsumer(settings: KafkaConsumerSettings, ports: Port
     const { topicTag } = fetched;
     partition.end = fetched.end;
     let misplaced = 0;
-    for (const message of fetched.messages) {
-      const { event, chain, writtenFor = topicTag } = fromMessage(message, sent);
+    for (const { offset, event, chain, writtenFor = topicTag } of eventsOf(point, fetched.batches, sent)) {
+      if (offset < (point.offset ?? 0)) continue;
       if (writtenFor !== topicTag) {
-        pass(partition, name, message.offset, topicTag);
+        pass(partition, name, offset, topicTag);
         misplaced += 1;
         continue;
       }
       const handled =
         chain !== undefined && (isHandled(partition.fetched, chain, event.chainPosition) || wasHandled(event, chain));
       const wanted = !handled && (chain === undefined || types.has(event.type));
-      waiting.push({ name, offset: message.offset, topicTag, chain, event: wanted ? event : undefined });
-      advance(partition.fetched, { offset: message.offset, topicTag, chain, position: event.chainPosition });
+      waiting.push({ name, offset, topicTag, chain, event: wanted ? event : undefined });
+      advance(partition.fetched, { offset, topicTag, chain, position: event.chainPosition });
     }
     if (offsetOf(partition.fetched) !== fetched.nextOffset || topicTagOf(partition.fetched) !== topicTag)
       pass(partition, name, fetched.nextOffset - 1, topicTag);

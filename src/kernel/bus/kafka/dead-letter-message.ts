@@ -4,8 +4,15 @@ import { toTimestamp } from '../../core/timestamp.ts';
 import type { DeadLetterMessage } from '../dead-letters.ts';
 import type { Place } from '../topology.ts';
 import { type UnreadableMessage, unreadableEvent, unreadableMessage } from '../unreadable.ts';
-import { type IncomingMessage, type OutgoingMessage, readEvent, toMessage, unreadableId } from './cloud-event.ts';
-import { type HeaderList, type Headers, readHeaders } from './headers.ts';
+import {
+  createMessageWriter,
+  type EventSource,
+  type IncomingMessage,
+  type OutgoingMessage,
+  readEvent,
+  unreadableId,
+} from './cloud-event.ts';
+import { type CommonHeaders, type HeaderList, type Headers, NO_HEADERS, readHeaders } from './headers.ts';
 
 /*
  * A dead letter as a Kafka message: `{original_topic, key, value, timestamp, attempts, error}` under the key and with the
@@ -23,14 +30,6 @@ interface Body {
   readonly timestamp: string;
   readonly attempts: number;
   readonly error: string;
-}
-
-/** Who writes dead letters. */
-export interface LetterSource {
-  /** Names the store that has their rows. */
-  readonly store: string;
-  /** The CloudEvents source of an event type. */
-  source(type: string): string;
 }
 
 const PREFIX = 'caudal_dlq_';
@@ -53,7 +52,7 @@ const STRANGER = {
   encoding: header('encoding'),
 } as const;
 
-export function toDeadLetterMessage(letter: DeadLetterMessage, place: Place, source: LetterSource): OutgoingMessage {
+export function toDeadLetterMessage(letter: DeadLetterMessage, place: Place, source: EventSource): OutgoingMessage {
   const { event } = letter;
   const stranger = unreadableMessage(event);
   const original = stranger === undefined ? ofEvent(event, letter, source) : ofStranger(stranger);
@@ -80,6 +79,7 @@ export function toDeadLetterMessage(letter: DeadLetterMessage, place: Place, sou
     partition: place.partition,
     key: letter.key,
     value: JSON.stringify(body),
+    common: original.common,
     headers: [...original.headers, ...own.flat()],
     timestamp: BigInt(letter.diedAt),
   };
@@ -88,17 +88,19 @@ export function toDeadLetterMessage(letter: DeadLetterMessage, place: Place, sou
 interface Original {
   readonly key: string | null;
   readonly value: unknown;
+  readonly common: CommonHeaders;
   readonly headers: HeaderList;
 }
 
 function ofEvent(
   event: RecordedEvent,
   { key, originalTopic, originalPartition }: DeadLetterMessage,
-  by: LetterSource,
+  by: EventSource,
 ): Original {
   const place = { topic: originalTopic, partition: originalPartition, key };
-  const { headers } = toMessage(event, place, by.source(event.type), event.store ?? by.store);
-  return { key, value: event.data, headers };
+  const write = createMessageWriter({ source: by.source, store: event.store ?? by.store });
+  const { common, headers } = write(event, place);
+  return { key, value: event.data, common, headers };
 }
 
 function ofStranger({ key, value, headers, offset, problem, bytes }: UnreadableMessage): Original {
@@ -112,7 +114,7 @@ function ofStranger({ key, value, headers, offset, problem, bytes }: UnreadableM
     [STRANGER.encoding, isText ? 'text' : 'base64'],
   ];
   const theirs = Object.entries(headers).filter(([name]) => !name.startsWith(PREFIX));
-  return { key, value: isText ? text : value, headers: [...theirs.flat(), ...own.flat()] };
+  return { key, value: isText ? text : value, common: NO_HEADERS, headers: [...theirs.flat(), ...own.flat()] };
 }
 
 /** @throws DataError when the message is no dead letter of ours */

@@ -3,14 +3,15 @@ import { DataError } from '../../core/errors.ts';
 import type { DeadLetterMessage, DeadLetterPlace, DeadLetterTopics, FoundLetter } from '../dead-letters.ts';
 import { deadLetterPlace, type Topology } from '../topology.ts';
 import type { KafkaConnection } from './client.ts';
-import type { IncomingMessage } from './cloud-event.ts';
-import { fromDeadLetterMessage, type LetterSource, toDeadLetterMessage } from './dead-letter-message.ts';
+import type { EventSource, IncomingMessage } from './cloud-event.ts';
+import { fromDeadLetterMessage, toDeadLetterMessage } from './dead-letter-message.ts';
 import { MAX_PARTITION_BYTES, sizeOf } from './destination.ts';
 import { toRecord } from './produce.ts';
 import { type Compression, createOrderedProducer } from './producer.ts';
 import { withReader } from './reader.ts';
 
-export interface DeadLetterTopicSettings extends LetterSource {
+/** The store is that of the letters' rows. */
+export interface DeadLetterTopicSettings extends EventSource {
   readonly compression: Compression;
   /** Bytes that are read at once. A larger message comes alone. */
   readonly fetchBytes: number;

@@ -1,21 +1,18 @@
 import type { MessageRecord } from '@platformatic/kafka';
 import { UnavailableError } from '../../core/errors.ts';
 import type { RecordedEvent } from '../../core/event.ts';
+import { type PartitionRef, partitionName } from '../group.ts';
 import type { Arrival, Departure, Destination } from '../relay.ts';
 import type { Topic } from '../topology.ts';
 import type { KafkaConnection } from './client.ts';
-import { toMessage } from './cloud-event.ts';
+import { createMessageWriter, type EventSource } from './cloud-event.ts';
 import { toRecord } from './produce.ts';
 import { type Compression, createOrderedProducer } from './producer.ts';
-import type { SentEvents } from './sent-events.ts';
+import type { SentBatches } from './sent-batches.ts';
 import { createTopicWatch } from './topic-watch.ts';
 
-export interface DestinationSettings {
+export interface DestinationSettings extends EventSource {
   readonly compression: Compression;
-  /** Names the store that the events come from. */
-  readonly store: string;
-  /** The CloudEvents source of an event type. */
-  source(type: string): string;
 }
 
 /**
@@ -31,17 +28,18 @@ interface Ports {
   /** Creates those of the topics that are missing. */
   makeTopics(topics: readonly Topic[]): Promise<void>;
   /** What this process sends is noted there. */
-  readonly sent: SentEvents;
+  readonly sent: SentBatches;
 }
 
 /** Kafka, as the place where a relay brings events. */
 export function createKafkaDestination(
   connection: KafkaConnection,
-  { compression, store, source }: DestinationSettings,
+  { compression, ...origin }: DestinationSettings,
   { makeTopics, sent }: Ports,
 ): Destination {
   const producer = createOrderedProducer(connection, compression);
   const watch = createTopicWatch(connection);
+  const write = createMessageWriter(origin);
   let topics: readonly Topic[] = [];
   let topicsMade = false;
   /** By topic, as headers have it. */
@@ -49,9 +47,20 @@ export function createKafkaDestination(
   /** By `topic/partition`: where the next message lands at the earliest. */
   let ends: Map<string, number> | undefined;
 
-  const encode = ({ event, place }: Departure): MessageRecord => {
-    sent.note(event);
-    return toRecord(toMessage(event, place, source(event.type), store, tags.get(place.topic)));
+  const encode = ({ event, place }: Departure): MessageRecord => toRecord(write(event, place, tags.get(place.topic)));
+
+  const sendRound = async ({ messages, batches }: Round): Promise<readonly Arrival[]> => {
+    const landed = await producer.send(messages, (ref, id) => {
+      const events = batches.get(partitionName(ref))?.events;
+      if (events === undefined) return;
+      const tag = tags.get(ref.topic);
+      sent.note(ref, id, { events, store: origin.store, topicTag: tag === undefined ? undefined : Number(tag) });
+    });
+    return [...batches].map(([name, { topic, partition, events }]) => {
+      const offset = landed.get(name);
+      if (offset === undefined) throw new Error(`Kafka did not say where the events for ${name} landed`);
+      return { topic, partition, offset, events };
+    });
   };
 
   const look = async (): Promise<ReadonlyMap<string, number>> => {
@@ -92,8 +101,7 @@ export function createKafkaDestination(
     },
     send: async (departures) => {
       const arrivals: Arrival[] = [];
-      for (const round of rounds(departures, encode))
-        arrivals.push(...arrivalsOf(round, await producer.send(round.map(({ message }) => message))));
+      for (const round of rounds(departures, encode)) arrivals.push(...(await sendRound(round)));
       for (const arrival of arrivals) checkPlace(arrival);
       return arrivals;
     },
@@ -103,28 +111,38 @@ export function createKafkaDestination(
   };
 }
 
-interface Outgoing {
-  readonly departure: Departure;
-  readonly message: MessageRecord;
+/** What is sent at once. */
+interface Round {
+  readonly messages: MessageRecord[];
+  /** By `topic/partition`: the events whose messages they are, in the same order. */
+  readonly batches: Map<string, Batch>;
+}
+
+interface Batch extends PartitionRef {
+  readonly events: RecordedEvent[];
+  readonly round: number;
+  bytes: number;
 }
 
 /** The events in as few rounds as have room for them; those of one partition stay in their order. */
-function rounds(
-  departures: readonly Departure[],
-  encode: (departure: Departure) => MessageRecord,
-): readonly (readonly Outgoing[])[] {
-  const result: Outgoing[][] = [];
-  const filled = new Map<string, { round: number; bytes: number }>();
+function rounds(departures: readonly Departure[], encode: (departure: Departure) => MessageRecord): readonly Round[] {
+  const result: Round[] = [];
+  const last = new Map<string, Batch>();
   for (const departure of departures) {
+    const { topic, partition } = departure.place;
     const message = encode(departure);
-    const name = `${departure.place.topic}/${departure.place.partition}`;
-    const at = filled.get(name) ?? { round: 0, bytes: 0 };
     const bytes = sizeOf(message);
-    if (at.bytes > 0 && at.bytes + bytes > MAX_PARTITION_BYTES) Object.assign(at, { round: at.round + 1, bytes: 0 });
-    at.bytes += bytes;
-    filled.set(name, at);
-    result[at.round] ??= [];
-    result[at.round]!.push({ departure, message });
+    const name = partitionName(departure.place);
+    let batch = last.get(name);
+    if (batch === undefined || batch.bytes + bytes > MAX_PARTITION_BYTES) {
+      batch = { topic, partition, events: [], round: batch === undefined ? 0 : batch.round + 1, bytes: 0 };
+      last.set(name, batch);
+      result[batch.round] ??= { messages: [], batches: new Map() };
+      result[batch.round]!.batches.set(name, batch);
+    }
+    batch.bytes += bytes;
+    batch.events.push(departure.event);
+    result[batch.round]!.messages.push(message);
   }
   return result;
 }
@@ -132,22 +150,4 @@ function rounds(
 /** A little more than the bytes that it takes. */
 export function sizeOf({ value }: MessageRecord): number {
   return MIN_MESSAGE_BYTES + value!.length;
-}
-
-function arrivalsOf(round: readonly Outgoing[], landed: ReadonlyMap<string, number>): readonly Arrival[] {
-  const arrivals = new Map<string, Arrival & { readonly events: RecordedEvent[] }>();
-  for (const { departure } of round) {
-    const { event, place } = departure;
-    const { topic, partition } = place;
-    const name = `${topic}/${partition}`;
-    const found = arrivals.get(name);
-    if (found !== undefined) {
-      found.events.push(event);
-      continue;
-    }
-    const offset = landed.get(name);
-    if (offset === undefined) throw new Error(`Kafka did not say where the events for ${name} landed`);
-    arrivals.set(name, { topic, partition, offset, events: [event] });
-  }
-  return [...arrivals.values()];
 }

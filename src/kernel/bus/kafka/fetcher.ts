@@ -2,9 +2,8 @@ import { FetchIsolationLevels, ResponseError } from '@platformatic/kafka';
 import type { Scheduler } from '../../core/clock.ts';
 import type { Log } from '../../observability/log.ts';
 import { type KafkaConnection, openClient, unavailable } from './client.ts';
-import type { IncomingMessage } from './cloud-event.ts';
 import { batchesOf, RecordConsumer } from './fetch.ts';
-import { messagesFrom } from './records.ts';
+import { offsetBehind, type RecordBatch } from './records.ts';
 import { topicTag } from './standing.ts';
 
 export interface FetchSettings {
@@ -28,7 +27,8 @@ export interface FetchPoint {
 
 /** What was found at a point. */
 export interface Fetched {
-  readonly messages: readonly IncomingMessage[];
+  /** The first may begin before it. */
+  readonly batches: readonly RecordBatch[];
   /** Where to go on. */
   readonly nextOffset: number;
   readonly topicTag: number;
@@ -149,7 +149,7 @@ export function createFetcher(connection: KafkaConnection, settings: FetchSettin
           { topic: point.topic, partition: point.partition, from: point.offset, to: offset },
           'the topic does not have the offset any more: reading from its first message; what was handled before is left out',
         );
-      ports.deliver(point, { messages: [], nextOffset: offset, topicTag: tag, end: offset });
+      ports.deliver(point, { batches: [], nextOffset: offset, topicTag: tag, end: offset });
     }
     poke();
   };
@@ -187,12 +187,11 @@ export function createFetcher(connection: KafkaConnection, settings: FetchSettin
         if (point === undefined) continue;
         if (errorCode === OFFSET_OUT_OF_RANGE) outOfRange.push(point);
         else if (errorCode !== 0) failed = true;
-        else
-          ports.deliver(point, {
-            ...messagesFrom({ ...point, offset: point.offset! }, batchesOf(fetched)),
-            topicTag: topicTag(topicId),
-            end: Number(highWatermark),
-          });
+        else {
+          const batches = batchesOf(fetched);
+          const nextOffset = offsetBehind(point.offset!, batches);
+          ports.deliver(point, { batches, nextOffset, topicTag: topicTag(topicId), end: Number(highWatermark) });
+        }
       }
     }
     if (outOfRange.length > 0) await findStart(outOfRange, metadata);

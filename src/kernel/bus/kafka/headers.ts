@@ -1,9 +1,37 @@
 import { DataError } from '../../core/errors.ts';
 import { isUuid } from '../../core/ids.ts';
-import { VarintReader } from './varint.ts';
+import { maxTextBytes, VarintReader, writeBytes, writeText } from './varint.ts';
 
-/** Headers to be written: name and text in turn. A list of pairs would be seventeen lists more for every event. */
+/** Headers to be written: name and text in turn, since each pair would be a list of its own. */
 export type HeaderList = readonly (Buffer | string)[];
+
+/** Headers as they stand in a record. */
+export interface CommonHeaders {
+  readonly count: number;
+  readonly bytes: Buffer;
+}
+
+export const NO_HEADERS: CommonHeaders = { count: 0, bytes: Buffer.alloc(0) };
+
+/** Headers that many messages have in common, written once. */
+export function commonHeaders(headers: HeaderList): CommonHeaders {
+  const bytes = Buffer.allocUnsafe(maxBytesOf(headers));
+  return { count: headers.length / 2, bytes: bytes.subarray(0, writeHeaders(bytes, 0, headers)) };
+}
+
+/** The bytes that they take at most. */
+export function maxBytesOf(headers: HeaderList): number {
+  let most = 0;
+  for (const part of headers) most += maxTextBytes(part);
+  return most;
+}
+
+/** @returns where they end */
+export function writeHeaders(into: Buffer, from: number, headers: HeaderList): number {
+  let at = from;
+  for (const part of headers) at = typeof part === 'string' ? writeText(into, at, part) : writeBytes(into, at, part);
+  return at;
+}
 
 /** The headers of a message, where they stand in its record. */
 export class RecordHeaders {

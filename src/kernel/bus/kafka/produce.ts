@@ -11,8 +11,12 @@ import {
   Producer,
   Writer,
 } from '@platformatic/kafka';
+import type { PartitionRef } from '../group.ts';
 import type { OutgoingMessage } from './cloud-event.ts';
 import { sentBy } from './codec.ts';
+import { maxBytesOf, writeHeaders } from './headers.ts';
+import type { BatchId } from './sent-batches.ts';
+import { MAX_VARINT, maxTextBytes, varintSize, writeText, writeVarint } from './varint.ts';
 
 /*
  * Produce requests, written into one buffer for each partition. The client writes each number and each text of a record into a
@@ -20,6 +24,8 @@ import { sentBy } from './codec.ts';
  */
 
 type BatchOptions = Partial<CreateRecordsBatchOptions>;
+/** Told of each batch, before it is sent. */
+export type OnBatch = (ref: PartitionRef, id: BatchId) => void;
 type ProduceArguments = [
   acks: number | undefined,
   timeout: number | undefined,
@@ -32,21 +38,23 @@ const FIRST_FLEXIBLE = 9;
 
 /** A producer of messages that `toRecord` has written. */
 export class RecordProducer extends Producer {
+  onBatch: OnBatch | undefined;
+
   override [kGetApi]<Arguments extends unknown[], Response>(
     name: string,
     callback: Callback<API<Arguments, Response>>,
   ): void {
     super[kGetApi]<Arguments, Response>(name, (error, api) => {
-      callback(error, api !== undefined && name === 'Produce' ? sentBy(api, writeRecords) : api);
+      callback(error, api !== undefined && name === 'Produce' ? sentBy(api, this.writeRecords) : api);
     });
   }
-}
 
-const writeRecords = (connection: Connection, args: readonly unknown[]): Connection['send'] => {
-  const [acks = 1, timeout = 0, messages, options] = args as ProduceArguments;
-  return (key, version, _request, ...others) =>
-    connection.send(key, version, () => produceRequest(version, acks, timeout, messages, options), ...others);
-};
+  private readonly writeRecords = (connection: Connection, args: readonly unknown[]): Connection['send'] => {
+    const [acks = 1, timeout = 0, messages, options] = args as ProduceArguments;
+    const write = (version: number) => produceRequest(version, acks, timeout, messages, options, this.onBatch);
+    return (key, version, _request, ...others) => connection.send(key, version, () => write(version), ...others);
+  };
+}
 
 /** @param messages written by `toRecord` */
 export function produceRequest(
@@ -55,6 +63,7 @@ export function produceRequest(
   timeout: number,
   messages: readonly MessageRecord[],
   options: BatchOptions = {},
+  onBatch?: OnBatch,
 ): Writer {
   const compact = version >= FIRST_FLEXIBLE;
   const topics = [...Map.groupBy(messages, ({ topic }) => topic)];
@@ -69,7 +78,9 @@ export function produceRequest(
         w.appendString(topic, compact).appendArray(
           partitions,
           (into, [partition, records]) =>
-            into.appendInt32(partition).appendBytes(recordBatch(records, options), compact),
+            into
+              .appendInt32(partition)
+              .appendBytes(recordBatch({ topic, partition }, records, options, onBatch), compact),
           compact,
           compact,
         );
@@ -90,9 +101,15 @@ const BATCH_HEADER = 61;
 const RECORD_HEADER_MAX = 5 + 1 + 10 + 5;
 
 /** A batch of records, format 2 of Kafka's protocol. */
-function recordBatch(messages: readonly MessageRecord[], options: BatchOptions): Buffer {
-  const first = messages[0]!;
-  const { compression = 'none' } = options;
+function recordBatch(
+  ref: PartitionRef,
+  messages: readonly MessageRecord[],
+  options: BatchOptions,
+  onBatch: OnBatch | undefined,
+): Buffer {
+  const { compression = 'none', producerId = -1n, producerEpoch = 0, sequences } = options;
+  const firstSequence = sequences?.getWithDefault(`${ref.topic}:${ref.partition}`, 0) ?? 0;
+  onBatch?.(ref, { producerId, producerEpoch, firstSequence, count: messages.length });
   const algorithm = compression === 'none' ? undefined : compressionsAlgorithms[compression];
   const { records, maxTimestamp } = recordsOf(messages);
   const body = algorithm === undefined ? records : algorithm.compressSync(records);
@@ -103,11 +120,11 @@ function recordBatch(messages: readonly MessageRecord[], options: BatchOptions):
   batch.writeInt8(CURRENT_RECORD_VERSION, 16);
   batch.writeInt16BE(algorithm?.bitmask ?? 0, CHECKED_FROM);
   batch.writeInt32BE(messages.length - 1, 23);
-  batch.writeBigInt64BE(first.timestamp!, 27);
+  batch.writeBigInt64BE(messages[0]!.timestamp!, 27);
   batch.writeBigInt64BE(maxTimestamp, 35);
-  batch.writeBigInt64BE(options.producerId ?? -1n, 43);
-  batch.writeInt16BE(options.producerEpoch ?? 0, 51);
-  batch.writeInt32BE(options.sequences?.getWithDefault(`${first.topic}:${first.partition}`, 0) ?? 0, 53);
+  batch.writeBigInt64BE(producerId, 43);
+  batch.writeInt16BE(producerEpoch, 51);
+  batch.writeInt32BE(firstSequence, 53);
   batch.writeInt32BE(messages.length, 57);
   body.copy(batch, BATCH_HEADER);
   batch.writeUInt32BE(crc32c(batch.subarray(CHECKED_FROM)), CHECKSUM_AT);
@@ -134,57 +151,18 @@ function recordsOf(messages: readonly MessageRecord[]): { readonly records: Buff
 
 /** Records stand one behind another in buffers of this size: one of its own for each costs more than to write it. */
 const SHARED_BYTES = 1_048_576;
-/** A number in 32 bits, in UTF-8 a character of UTF-16. */
-const MAX_VARINT = 5;
-const MAX_CHARACTER = 3;
 
 let shared = Buffer.alloc(0);
 
 /** A message as `RecordProducer` sends it: its value is the key, the value and the headers, as they stand in a batch. */
-export function toRecord({ topic, partition, timestamp, key, value, headers }: OutgoingMessage): MessageRecord {
-  let most = 3 * MAX_VARINT + (key.length + value.length) * MAX_CHARACTER;
-  for (const part of headers) most += MAX_VARINT + part.length * MAX_CHARACTER;
+export function toRecord({ topic, partition, timestamp, key, value, common, headers }: OutgoingMessage): MessageRecord {
+  const most = MAX_VARINT + maxTextBytes(key) + maxTextBytes(value) + common.bytes.length + maxBytesOf(headers);
   if (shared.length < most) shared = Buffer.allocUnsafe(Math.max(most, SHARED_BYTES));
   let at = writeText(shared, writeText(shared, 0, key), value);
-  at = writeVarint(shared, at, headers.length / 2);
-  for (const part of headers)
-    at = typeof part === 'string' ? writeText(shared, at, part) : writeBytes(shared, at, part);
+  at = writeVarint(shared, at, common.count + headers.length / 2);
+  shared.set(common.bytes, at);
+  at = writeHeaders(shared, at + common.bytes.length, headers);
   const record = shared.subarray(0, at);
   shared = shared.subarray(at);
   return { topic, partition, timestamp, value: record };
-}
-
-function writeBytes(into: Buffer, at: number, bytes: Buffer): number {
-  const from = writeVarint(into, at, bytes.length);
-  into.set(bytes, from);
-  return from + bytes.length;
-}
-
-/** Before a text stands how many bytes it takes, which is known when it is written: mostly as many as it has characters. */
-function writeText(into: Buffer, at: number, text: string): number {
-  const guessed = varintSize(text.length);
-  const bytes = into.write(text, at + guessed);
-  const size = varintSize(bytes);
-  if (size !== guessed) into.copyWithin(at + size, at + guessed, at + guessed + bytes);
-  return writeVarint(into, at, bytes) + bytes;
-}
-
-/** Numbers near zero are short, whatever their sign: zigzag. Beyond 32 bits too, where the client is wrong. */
-function zigzag(value: number): number {
-  return value >= 0 ? value * 2 : value * -2 - 1;
-}
-
-function varintSize(value: number): number {
-  let size = 1;
-  for (let left = zigzag(value); left >= 0x80; left = Math.floor(left / 0x80)) size += 1;
-  return size;
-}
-
-/** @returns where it ends */
-function writeVarint(into: Buffer, from: number, value: number): number {
-  let at = from;
-  let left = zigzag(value);
-  for (; left >= 0x80; left = Math.floor(left / 0x80)) into[at++] = (left % 0x80) | 0x80;
-  into[at++] = left;
-  return at;
 }

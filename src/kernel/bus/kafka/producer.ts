@@ -1,6 +1,6 @@
 import type { MessageRecord } from '@platformatic/kafka';
-import { type KafkaConnection, openClient, unavailable } from './client.ts';
-import { RecordProducer } from './produce.ts';
+import { createRenewable, type KafkaConnection, unavailable } from './client.ts';
+import { type OnBatch, RecordProducer } from './produce.ts';
 
 export type Compression = 'none' | 'gzip' | 'snappy' | 'lz4' | 'zstd';
 
@@ -14,34 +14,30 @@ export interface OrderedProducer {
    * is sent after something that failed would stand before it when that is sent again.
    * @throws UnavailableError it is not known which of the messages were written
    */
-  send(messages: readonly MessageRecord[]): Promise<Landed>;
+  send(messages: readonly MessageRecord[], onBatch?: OnBatch): Promise<Landed>;
   close(): Promise<void>;
 }
 
 export function createOrderedProducer(connection: KafkaConnection, compression: Compression): OrderedProducer {
-  let producer: RecordProducer | undefined;
-
-  /** One that has failed may still be about to write: its successor has an id, and so an order, of its own. */
-  const drop = async (): Promise<void> => {
-    const dropped = producer;
-    producer = undefined;
-    await dropped?.close(true).catch(() => undefined);
-  };
+  // One that has failed may still be about to write: its successor has an id, and so an order, of its own.
+  const producer = createRenewable(
+    connection,
+    (options) => new RecordProducer({ ...options, retries: 2, acks: -1, idempotent: true, compression }),
+    (ended) => ended.close(true),
+  );
 
   return {
-    send: async (messages) => {
-      producer ??= openClient(
-        connection,
-        (options) => new RecordProducer({ ...options, retries: 2, acks: -1, idempotent: true, compression }),
-      );
+    send: async (messages, onBatch) => {
+      const current = producer.get();
+      current.onBatch = onBatch;
       try {
-        const { offsets = [] } = await producer.send({ messages: [...messages] });
+        const { offsets = [] } = await current.send({ messages: [...messages] });
         return new Map(offsets.map(({ topic, partition, offset }) => [`${topic}/${partition}`, Number(offset)]));
       } catch (cause) {
-        await drop();
+        await producer.drop();
         throw unavailable(cause, connection);
       }
     },
-    close: drop,
+    close: () => producer.close(),
   };
 }

@@ -1,4 +1,5 @@
 import { compressionsAlgorithmsByBitmask } from '@platformatic/kafka';
+import type { PartitionRef } from '../group.ts';
 import type { IncomingMessage } from './cloud-event.ts';
 import { RecordHeaders } from './headers.ts';
 import { VarintReader } from './varint.ts';
@@ -14,6 +15,10 @@ export interface RecordBatch {
   readonly lastOffsetDelta: number;
   readonly attributes: number;
   readonly producerId: bigint;
+  readonly producerEpoch: number;
+  readonly firstSequence: number;
+  readonly count: number;
+  /** Read when they are asked for, each time. @throws Error when they are not what they should be */
   readonly records: readonly StandingRecord[];
 }
 
@@ -34,6 +39,8 @@ const ATTRIBUTES_AT = 21;
 const LAST_OFFSET_DELTA_AT = 23;
 const FIRST_TIMESTAMP_AT = 27;
 const PRODUCER_ID_AT = 43;
+const PRODUCER_EPOCH_AT = 51;
+const FIRST_SEQUENCE_AT = 53;
 const COUNT_AT = 57;
 const RECORDS_AT = 61;
 
@@ -43,7 +50,7 @@ const IS_CONTROL = 0x20;
 
 /**
  * The batches of a partition in an answer; the last may be cut off, and is left out.
- * @throws Error when the batches are of another format, or are not what they should be
+ * @throws Error when they are of another format
  */
 export function readBatches(bytes: Buffer): readonly RecordBatch[] {
   const batches: RecordBatch[] = [];
@@ -61,17 +68,19 @@ function readBatch(batch: Buffer): RecordBatch {
   if (format !== RECORD_FORMAT) throw new Error(`records of format ${format} are not known`);
   const attributes = batch.readInt16BE(ATTRIBUTES_AT);
   const firstOffset = batch.readBigInt64BE(0);
+  const count = batch.readInt32BE(COUNT_AT);
   return {
     firstOffset,
     lastOffsetDelta: batch.readInt32BE(LAST_OFFSET_DELTA_AT),
     attributes,
     producerId: batch.readBigInt64BE(PRODUCER_ID_AT),
-    records: readRecords(
-      decompressed(batch.subarray(RECORDS_AT), attributes & COMPRESSION),
-      batch.readInt32BE(COUNT_AT),
-      Number(firstOffset),
-      Number(batch.readBigInt64BE(FIRST_TIMESTAMP_AT)),
-    ),
+    producerEpoch: batch.readInt16BE(PRODUCER_EPOCH_AT),
+    firstSequence: batch.readInt32BE(FIRST_SEQUENCE_AT),
+    count,
+    get records() {
+      const bytes = decompressed(batch.subarray(RECORDS_AT), attributes & COMPRESSION);
+      return readRecords(bytes, count, Number(firstOffset), Number(batch.readBigInt64BE(FIRST_TIMESTAMP_AT)));
+    },
   };
 }
 
@@ -104,16 +113,21 @@ function readRecords(bytes: Buffer, count: number, firstOffset: number, firstTim
 
 /** The messages of a partition from an offset on, and where to go on: a broker answers with whole batches, which may begin before it. */
 export function messagesFrom(
-  { topic, partition, offset: from }: Pick<IncomingMessage, 'topic' | 'partition' | 'offset'>,
+  from: PartitionRef & { readonly offset: number },
   batches: readonly RecordBatch[],
 ): { readonly messages: readonly IncomingMessage[]; readonly nextOffset: number } {
-  const messages: IncomingMessage[] = [];
-  let nextOffset = from;
-  for (const { firstOffset, lastOffsetDelta, attributes, records } of batches) {
-    nextOffset = Math.max(nextOffset, Number(firstOffset) + lastOffsetDelta + 1);
-    if ((attributes & IS_CONTROL) !== 0) continue;
-    for (const { offset, timestamp, key, value, headers } of records)
-      if (offset >= from) messages.push({ topic, partition, offset, timestamp, key, value, headers });
-  }
-  return { messages, nextOffset };
+  const messages = batches.flatMap((batch) => messagesOf(from, batch)).filter(({ offset }) => offset >= from.offset);
+  return { messages, nextOffset: offsetBehind(from.offset, batches) };
+}
+
+/** What a batch holds; none of what a broker writes for itself. */
+export function messagesOf({ topic, partition }: PartitionRef, batch: RecordBatch): readonly IncomingMessage[] {
+  if ((batch.attributes & IS_CONTROL) !== 0) return [];
+  return batch.records.map((record) => ({ topic, partition, ...record }));
+}
+
+/** Where to go on behind the batches that were found at an offset. */
+export function offsetBehind(offset: number, batches: readonly RecordBatch[]): number {
+  const last = batches.at(-1);
+  return last === undefined ? offset : Math.max(offset, Number(last.firstOffset) + last.lastOffsetDelta + 1);
 }

@@ -1,6 +1,6 @@
 import { Admin } from '@platformatic/kafka';
 import type { Topic } from '../topology.ts';
-import { type KafkaConnection, openClient, unavailable } from './client.ts';
+import { createRenewable, type KafkaConnection, unavailable } from './client.ts';
 import { topicTag } from './standing.ts';
 
 /** Looks at topics again and again. All throw UnavailableError when the brokers are out of reach, or do not know a topic. */
@@ -15,22 +15,20 @@ export interface TopicWatch {
 const LATEST = -1n;
 
 export function createTopicWatch(connection: KafkaConnection): TopicWatch {
-  let admin: Admin | undefined;
-
-  const close = async (): Promise<void> => {
-    const closed = admin;
-    admin = undefined;
-    await closed?.close().catch(() => undefined);
-  };
+  // Partitions of a topic that was just made have their leader a moment later.
+  const admin = createRenewable(
+    connection,
+    (options) => new Admin({ ...options, retries: 3 }),
+    (ended) => ended.close(),
+  );
 
   /** One that has failed is not asked again. */
   const ask = async <T>(question: (asked: Admin) => Promise<T>): Promise<T> => {
-    // Partitions of a topic that was just made have their leader a moment later.
-    admin ??= openClient(connection, (options) => new Admin({ ...options, retries: 3 }));
+    const current = admin.get();
     try {
-      return await question(admin);
+      return await question(current);
     } catch (cause) {
-      await close();
+      await admin.drop();
       throw unavailable(cause, connection);
     }
   };
@@ -58,6 +56,6 @@ export function createTopicWatch(connection: KafkaConnection): TopicWatch {
           ),
         );
       }),
-    close,
+    close: () => admin.close(),
   };
 }

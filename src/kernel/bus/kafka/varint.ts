@@ -32,3 +32,48 @@ export class VarintReader {
     return this.from.subarray(start, this.at);
   }
 }
+
+/** A number in 32 bits, in UTF-8 a character of UTF-16. */
+export const MAX_VARINT = 5;
+const MAX_CHARACTER = 3;
+
+/** The bytes that `writeText` takes at most. */
+export function maxTextBytes({ length }: { readonly length: number }): number {
+  return MAX_VARINT + length * MAX_CHARACTER;
+}
+
+/** @returns where it ends */
+export function writeBytes(into: Buffer, at: number, bytes: Buffer): number {
+  const from = writeVarint(into, at, bytes.length);
+  into.set(bytes, from);
+  return from + bytes.length;
+}
+
+/** Before a text stands how many bytes it takes, which is known when it is written: mostly as many as it has characters. @returns where it ends */
+export function writeText(into: Buffer, at: number, text: string): number {
+  const guessed = varintSize(text.length);
+  const bytes = into.write(text, at + guessed);
+  const size = varintSize(bytes);
+  if (size !== guessed) into.copyWithin(at + size, at + guessed, at + guessed + bytes);
+  return writeVarint(into, at, bytes) + bytes;
+}
+
+/** Numbers near zero are short, whatever their sign: zigzag. Beyond 32 bits too, where the client is wrong. */
+function zigzag(value: number): number {
+  return value >= 0 ? value * 2 : value * -2 - 1;
+}
+
+export function varintSize(value: number): number {
+  let size = 1;
+  for (let left = zigzag(value); left >= 0x80; left = Math.floor(left / 0x80)) size += 1;
+  return size;
+}
+
+/** @returns where it ends */
+export function writeVarint(into: Buffer, from: number, value: number): number {
+  let at = from;
+  let left = zigzag(value);
+  for (; left >= 0x80; left = Math.floor(left / 0x80)) into[at++] = (left % 0x80) | 0x80;
+  into[at++] = left;
+  return at;
+}
