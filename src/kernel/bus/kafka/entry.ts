@@ -8,6 +8,7 @@ import { standingAmong } from '../postgres/positions.ts';
 import { readTags } from '../postgres/topics.ts';
 import { MAX_PARTITION_BYTES, MIN_MESSAGE_BYTES } from './destination.ts';
 import { nextIn, standAt } from './standing.ts';
+import { notedEnds } from './waiting.ts';
 
 /** Offsets that one landing covers at most: what is written to a partition at once has a limit, and no message is smaller. */
 const LONGEST_LANDING = MAX_PARTITION_BYTES / MIN_MESSAGE_BYTES;
@@ -30,21 +31,31 @@ export function kafkaEntry(stores: readonly Sql[]): Entry {
   };
 }
 
-/** From where everything is to be read: the first of what any of the stores has there, else behind the last. */
+/**
+ * From where everything is to be read: the first of what any of the stores has there, else behind the last. The ends are read
+ * first: what is noted after that is either seen to be unhandled, or lies behind them.
+ */
 async function offsetsOf(
   stores: readonly Sql[],
   move: Move,
   leaving: readonly StandingPartition[],
   tags: ReadonlyMap<string, number>,
 ): Promise<ReadonlyMap<string, number>> {
+  const entering = move.on(move.to);
   const first = new Map<string, number>();
   const behind = new Map<string, number>();
-  for (const store of stores)
-    for (const row of await offsetsSince(store, move, await firstUnhandled(store, leaving, tags))) {
-      const name = partitionName(row);
-      if (row.first !== null) first.set(name, Math.min(row.first, first.get(name) ?? row.first));
-      if (row.behind !== null) behind.set(name, Math.max(row.behind, behind.get(name) ?? 0));
+  for (const store of stores) {
+    for (const [i, end] of (await notedEnds(store, entering)).entries()) {
+      const name = partitionName(entering[i]!);
+      if (end > 0) behind.set(name, Math.max(end, behind.get(name) ?? 0));
     }
+    const since = await firstUnhandled(store, leaving, tags);
+    if (since === undefined) continue;
+    for (const row of await firstSince(store, entering, since)) {
+      const name = partitionName(row);
+      first.set(name, Math.min(row.first, first.get(name) ?? row.first));
+    }
+  }
   return new Map([...behind, ...first]);
 }
 
@@ -81,15 +92,13 @@ export async function firstUnhandled(
   return row!.at ?? undefined;
 }
 
-/** Of each partition the first offset that was written at the time or later, and the one behind its last message. */
-function offsetsSince(sql: Sql, { on, to }: Move, time: number | undefined) {
-  return sql.query<PartitionRef & { readonly first: number | null; readonly behind: number | null }>(
-    `SELECT a.topic, a.partition,
-        (SELECT min(l.first_offset) FROM event_landings l WHERE l.topic = a.topic AND l.partition = a.partition
-          AND l.landed_at >= to_timestamp($3::float8 / 1000)) AS first,
-        (SELECT max(l.last_offset) + 1 FROM event_landings l WHERE l.topic = a.topic AND l.partition = a.partition) AS behind
-      FROM unnest($1::text[], $2::int[]) AS a(topic, partition)`,
-    [...refArrays(on(to)), time ?? null],
+/** Of each partition that has any: the first offset that was written at the time or later. */
+function firstSince(sql: Sql, partitions: readonly PartitionRef[], time: number) {
+  return sql.query<PartitionRef & { readonly first: number }>(
+    `SELECT topic, partition, min(l.first_offset) AS first FROM event_landings l
+      JOIN unnest($1::text[], $2::int[]) AS a(topic, partition) USING (topic, partition)
+      WHERE l.landed_at >= to_timestamp($3::float8 / 1000) GROUP BY 1, 2`,
+    [...refArrays(partitions), time],
   );
 }
 

@@ -21,8 +21,8 @@ export async function waitingOnKafka(
   return standing.reduce((sum, { progress }, i) => sum + Math.max(0, ends[i]! - (offsetOf(progress) ?? 0)), 0);
 }
 
-/** Behind the last message that the store's relay has noted, of each partition. */
-async function notedEnds(store: Sql, partitions: readonly PartitionRef[]): Promise<readonly number[]> {
+/** Behind the last message that the store's relay has noted, of each partition; 0 where there is none. */
+export async function notedEnds(store: Sql, partitions: readonly PartitionRef[]): Promise<readonly number[]> {
   const rows = await store.query<{ behind: number }>(
     `SELECT coalesce((SELECT max(last_offset) + 1 FROM event_landings e
         WHERE e.topic = a.topic AND e.partition = a.partition), 0)::bigint AS behind
