@@ -87,6 +87,7 @@ export interface EventSource {
  */
 export type MessageWriter = (event: RecordedEvent, place: Place, topicTag?: string) => OutgoingMessage;
 
+/** A writer of the events of one store. It keeps what the last event of each type has in common with the next, already encoded. */
 export function createMessageWriter(origin: EventSource): MessageWriter {
   /** By type, for the last event of it: the next one has mostly the same. */
   const last = new Map<

@@ -42,7 +42,7 @@ export function maxTextBytes({ length }: { readonly length: number }): number {
   return MAX_VARINT + length * MAX_CHARACTER;
 }
 
-/** @returns where it ends */
+/** Bytes behind their length. @returns where it ends */
 export function writeBytes(into: Buffer, at: number, bytes: Buffer): number {
   const from = writeVarint(into, at, bytes.length);
   into.set(bytes, from);
@@ -63,13 +63,14 @@ function zigzag(value: number): number {
   return value >= 0 ? value * 2 : value * -2 - 1;
 }
 
+/** The bytes that `writeVarint` takes for a number. */
 export function varintSize(value: number): number {
   let size = 1;
   for (let left = zigzag(value); left >= 0x80; left = Math.floor(left / 0x80)) size += 1;
   return size;
 }
 
-/** @returns where it ends */
+/** A whole number, seven bits a byte, as `VarintReader` reads it. @returns where it ends */
 export function writeVarint(into: Buffer, from: number, value: number): number {
   let at = from;
   let left = zigzag(value);
