@@ -14,15 +14,14 @@ import { notedEnds } from './waiting.ts';
 const LONGEST_LANDING = MAX_PARTITION_BYTES / MIN_MESSAGE_BYTES;
 
 /**
- * Where a consumer goes on in the topics that it comes to: at what was written together with the first message that it had not
- * handled where it comes from. What landed is noted for all topologies in one transaction with one time; what is not noted
- * yet lies behind all of that.
+ * Where a consumer goes on in the topics that it comes to: in each partition at the first message that it had not handled where
+ * it comes from, or before it. What landed is noted for all topologies in one transaction.
  * @param stores all whose events are on the topics; each has noted its own
  */
 export function kafkaEntry(stores: readonly Sql[]): Entry {
   return async (sql, move, leaving) => {
     const tags = await readTags(sql);
-    const offsets = await offsetsOf(stores, move, leaving, tags);
+    const offsets = await offsetsOf(stores, move.on(move.to), leaving, tags);
     return (ref, stood) => {
       const tag = tags.get(ref.topic);
       const offset = offsets.get(partitionName(ref));
@@ -32,31 +31,28 @@ export function kafkaEntry(stores: readonly Sql[]): Entry {
 }
 
 /**
- * From where everything is to be read: the first of what any of the stores has there, else behind the last. The ends are read
- * first: what is noted after that is either seen to be unhandled, or lies behind them.
+ * Before these offsets everything of every store was handled. Of one store that is what stands before its first event that was
+ * not, and before what it has not noted yet: behind the end of what it has. The ends are read first, as what is noted after
+ * that either is seen to be unhandled, or lies behind them. Another store may have noted what lies further: it is the nearest of
+ * their offsets that counts.
+ * @returns by partition; those in which a store has noted nothing are left out
  */
 async function offsetsOf(
   stores: readonly Sql[],
-  move: Move,
+  entering: readonly PartitionRef[],
   leaving: readonly StandingPartition[],
   tags: ReadonlyMap<string, number>,
 ): Promise<ReadonlyMap<string, number>> {
-  const entering = move.on(move.to);
-  const first = new Map<string, number>();
-  const behind = new Map<string, number>();
+  const nearest = entering.map(() => Number.POSITIVE_INFINITY);
   for (const store of stores) {
-    for (const [i, end] of (await notedEnds(store, entering)).entries()) {
-      const name = partitionName(entering[i]!);
-      if (end > 0) behind.set(name, Math.max(end, behind.get(name) ?? 0));
-    }
-    const since = await firstUnhandled(store, leaving, tags);
-    if (since === undefined) continue;
-    for (const row of await firstSince(store, entering, since)) {
-      const name = partitionName(row);
-      first.set(name, Math.min(row.first, first.get(name) ?? row.first));
-    }
+    const ends = await notedEnds(store, entering);
+    const firsts = await firstOffsets(store, entering, await firstUnhandled(store, leaving, tags));
+    for (const [i, ref] of entering.entries())
+      nearest[i] = Math.min(nearest[i]!, ends[i]!, firsts.get(partitionName(ref)) ?? Number.POSITIVE_INFINITY);
   }
-  return new Map([...behind, ...first]);
+  return new Map(
+    entering.flatMap((ref, i): [string, number][] => (nearest[i]! > 0 ? [[partitionName(ref), nearest[i]!]] : [])),
+  );
 }
 
 /**
@@ -75,31 +71,36 @@ export async function hasPassedOnKafka(sql: Sql, move: Move, store: Sql, positio
 }
 
 /**
- * When the first message landed that was not handled, milliseconds since 1970; undefined when all were.
+ * By chain of the store: where the first landing begins that was not handled; chains that have none are left out.
  * @param tags of the topics as the store knows them
  */
 export async function firstUnhandled(
-  sql: Sql,
+  store: Sql,
   partitions: readonly StandingPartition[],
   tags: ReadonlyMap<string, number>,
-): Promise<number | undefined> {
-  const [row] = await sql.query<{ at: number | null }>(
-    `SELECT min(f.landed_at) AS at FROM unnest($1::text[], $2::int[], $3::bigint[]) AS a(topic, partition, next)
-      CROSS JOIN LATERAL (SELECT l.landed_at FROM event_landings l WHERE l.topic = a.topic AND l.partition = a.partition
-        AND l.first_offset > a.next - $4 AND l.last_offset >= a.next ORDER BY l.first_offset LIMIT 1) f`,
+): Promise<LogPosition> {
+  const rows = await store.query<{ chain: number; first: number }>(
+    `SELECT l.chain, min(l.first_position) AS first FROM event_landings l
+      JOIN unnest($1::text[], $2::int[], $3::bigint[]) AS a(topic, partition, next) USING (topic, partition)
+      WHERE l.first_offset > a.next - $4 AND l.last_offset >= a.next GROUP BY 1`,
     [...refArrays(partitions), nextOffsets(partitions, tags), LONGEST_LANDING],
   );
-  return row!.at ?? undefined;
+  return Object.fromEntries(rows.map(({ chain, first }) => [chain, first]));
 }
 
-/** Of each partition that has any: the first offset that was written at the time or later. */
-function firstSince(sql: Sql, partitions: readonly PartitionRef[], time: number) {
-  return sql.query<PartitionRef & { readonly first: number }>(
+/** Of each partition that has any: where the first landing with an event at the position of its chain, or behind it, begins. */
+async function firstOffsets(
+  store: Sql,
+  partitions: readonly PartitionRef[],
+  positions: LogPosition,
+): Promise<ReadonlyMap<string, number>> {
+  const rows = await store.query<PartitionRef & { readonly first: number }>(
     `SELECT topic, partition, min(l.first_offset) AS first FROM event_landings l
       JOIN unnest($1::text[], $2::int[]) AS a(topic, partition) USING (topic, partition)
-      WHERE l.landed_at >= to_timestamp($3::float8 / 1000) GROUP BY 1, 2`,
-    [...refArrays(partitions), time],
+      WHERE l.last_position >= ($3::jsonb ->> l.chain::text)::bigint GROUP BY 1, 2`,
+    [...refArrays(partitions), JSON.stringify(positions)],
   );
+  return new Map(rows.map((row) => [partitionName(row), row.first]));
 }
 
 function nextOffsets(partitions: readonly StandingPartition[], tags: ReadonlyMap<string, number>): Buffer {

@@ -5,7 +5,7 @@ import type { Sql } from '../../postgres/sql.ts';
 import type { StandingPartition } from '../group.ts';
 import { readPartitions } from '../postgres/positions.ts';
 import { noteTopics, readTopics } from '../postgres/topics.ts';
-import { putOutRelay, readSeats } from '../postgres/topologies.ts';
+import { putOutRelay, readSeats, relayPosition } from '../postgres/topologies.ts';
 import type { Remade, TopicRegister } from '../relay.ts';
 import type { Topology } from '../topology.ts';
 import { firstUnhandled } from './entry.ts';
@@ -66,11 +66,10 @@ async function settle(
     );
     return undefined;
   }
-  const since = await firstUnhandledAt(sql, noted, topologies);
-  const firsts = since === undefined ? {} : await firstsOn(sql, topics, since);
+  const firsts = await firstsOn(sql, topics, await firstUnhandledOf(sql, noted, topologies));
   const until = await putOutRelay(sql, (stood) => before(stood, firsts));
   const again = new Set(topics);
-  // A consumer that changes topologies looks for its place by when the same events landed on both.
+  // What is compared of two topologies is cut between commits of the relay, so these have to be the same on both.
   const onOthers = (topic: string): LogPosition =>
     topologies.length > 1 ? {} : later(sentBefore.get(topic) ?? {}, until);
   await noteTopics(
@@ -97,21 +96,22 @@ async function forgetHandled(
   noted: Noted,
   topologies: readonly Topology[],
 ): Promise<void> {
-  const since = await firstUnhandledAt(pool, noted, topologies);
+  const stood = await relayPosition(pool);
+  const handled = before(stood, await firstUnhandledOf(pool, noted, topologies));
   const old = noted.filter(({ topic }) => remade.includes(topic));
   let forgotten: readonly unknown[];
   do {
     forgotten = await pool.query(
       `DELETE FROM event_landings WHERE ctid = ANY(ARRAY(SELECT l.ctid FROM event_landings l JOIN bus_topics t USING (topic)
           JOIN jsonb_to_recordset($1::jsonb) AS old(topic text, tag bigint) USING (topic, tag)
-        WHERE l.landed_at < coalesce(to_timestamp($2::float8 / 1000), 'infinity') LIMIT $3)) RETURNING 1`,
-      [JSON.stringify(old), since ?? null, FORGET_BATCH],
+        WHERE l.last_position <= ($2::jsonb ->> l.chain::text)::bigint LIMIT $3)) RETURNING 1`,
+      [JSON.stringify(old), JSON.stringify(handled), FORGET_BATCH],
     );
   } while (forgotten.length === FORGET_BATCH);
 }
 
-/** When the first message landed that any consumer has not handled where it is now, milliseconds since 1970. */
-async function firstUnhandledAt(sql: Sql, noted: Noted, topologies: readonly Topology[]): Promise<number | undefined> {
+/** By chain: the first position of it that any consumer has not handled where it is now. */
+async function firstUnhandledOf(sql: Sql, noted: Noted, topologies: readonly Topology[]): Promise<LogPosition> {
   const standings: StandingPartition[] = [];
   for (const { consumer, topology } of await readSeats(sql)) {
     const topics = new Set(topologies.find(({ name }) => name === topology)?.topics.map(({ name }) => name));
@@ -121,12 +121,12 @@ async function firstUnhandledAt(sql: Sql, noted: Noted, topologies: readonly Top
   return firstUnhandled(sql, standings, new Map(noted.map(({ topic, tag }) => [topic, tag])));
 }
 
-/** By chain: the first position of it that landed on the topics at the time or later. */
-async function firstsOn(sql: Sql, topics: readonly string[], since: number): Promise<LogPosition> {
+/** By chain: where the first landing begins on the topics that has an event at the position or behind it. */
+async function firstsOn(sql: Sql, topics: readonly string[], positions: LogPosition): Promise<LogPosition> {
   const rows = await sql.query<{ chain: number; first: number }>(
     `SELECT chain, min(first_position) AS first FROM event_landings
-      WHERE topic = ANY($1::text[]) AND landed_at >= to_timestamp($2::float8 / 1000) GROUP BY chain`,
-    [topics, since],
+      WHERE topic = ANY($1::text[]) AND last_position >= ($2::jsonb ->> chain::text)::bigint GROUP BY chain`,
+    [topics, JSON.stringify(positions)],
   );
   return Object.fromEntries(rows.map(({ chain, first }) => [chain, first]));
 }
