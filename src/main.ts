@@ -57,7 +57,7 @@ async function start(settings: Config, log: Log, running: Running[]): Promise<Om
   const { inputs, gatewayUrl } = await startGateway(config, log, running);
   const metrics = createMetrics();
   const definitions = serviceDefinitions(inputs);
-  const homes = createHomes(config, databases, definitions, metrics, log);
+  const homes = await createHomes(config, databases, definitions, metrics, log);
   for (const home of homes.all) running.push({ name: `home ${home.name}`, stop: () => home.stop() });
   await startHomes(homes);
   const kernelOf = (service: ServiceName): Kernel => homes.of(service).kernel;

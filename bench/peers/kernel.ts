@@ -27,7 +27,7 @@ export const openKernel: OpenPeer = async ({ url, pool, accounts, openingMinor }
   const log = createLog('error');
   const database = await openDatabase(config, log, ['wallets']);
   const service = walletsService(DEFAULT_WALLET_SETTINGS);
-  const backend = createPostgresBackend(config, database, () => '/caudal/wallets', log);
+  const backend = await createPostgresBackend(config, database, () => '/caudal/wallets', log);
   const kernel = createKernel(config, backend, service.produces, createMetrics().observer, log);
   await kernel.start();
   const processor = kernel.processor(service);

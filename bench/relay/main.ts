@@ -5,7 +5,7 @@ import { UnavailableError } from '#kernel/core/errors.ts';
 import { createLog } from '#kernel/observability/log.ts';
 import { createMetrics } from '#kernel/observability/metrics.ts';
 import { openDatabase, SERVICES_WITH_TABLES } from '#src/composition/database.ts';
-import { connectionOf, topicSettingsOf } from '#src/composition/kafka.ts';
+import { connectionOf, topicSettingsOf } from '#src/composition/kafka-settings.ts';
 import { createKernel, createPostgresBackend } from '#src/composition/kernel.ts';
 import { catalogOf, prepareServices, serviceDefinitions, sourceOf } from '#src/composition/services.ts';
 import { readConfig } from '#src/config.ts';
@@ -21,7 +21,7 @@ const log = createLog('warn');
 const database = await openDatabase(config, log, SERVICES_WITH_TABLES);
 // The services say what is on the bus; none of them runs, and nobody calls a gateway.
 const definitions = serviceDefinitions(await prepareServices(config, 'http://127.0.0.1', '', log));
-const backend = createPostgresBackend(config, database, sourceOf(definitions), log);
+const backend = await createPostgresBackend(config, database, sourceOf(definitions), log);
 const kernel = createKernel(config, backend, catalogOf(definitions), createMetrics().observer, log);
 
 /** What a platform that runs has had for long. */

@@ -27,22 +27,21 @@ export interface Homes {
   of(service: ServiceName): Home;
 }
 
-export function createHomes(
+export async function createHomes(
   config: Config,
   databases: Databases,
   definitions: ReturnType<typeof serviceDefinitions>,
   metrics: Metrics,
   log: Log,
-): Homes {
+): Promise<Homes> {
   const catalog = catalogOf(definitions);
-  const homes = new Map(
-    databases.all.map((database) => {
-      const backend = createPostgresBackend(config, database, sourceOf(definitions), log);
-      const kernel = createKernel(config, backend, catalog, metrics.observer, log);
-      const name = databases.all.length === 1 ? '' : databases.servicesOf(database).join('-');
-      return [database, createHome(config, name, database, kernel, log)];
-    }),
-  );
+  const homes = new Map<Database, Home>();
+  for (const database of databases.all) {
+    const backend = await createPostgresBackend(config, database, sourceOf(definitions), log);
+    const kernel = createKernel(config, backend, catalog, metrics.observer, log);
+    const name = databases.all.length === 1 ? '' : databases.servicesOf(database).join('-');
+    homes.set(database, createHome(config, name, database, kernel, log));
+  }
   return {
     all: [...homes.values()] as [Home, ...Home[]],
     has: (service) => databases.services.includes(service),

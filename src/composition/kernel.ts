@@ -28,9 +28,10 @@ import { createWorkList, type WorkList } from '#services/gateway/queries.ts';
 import { dueSagas } from '#services/payments/queries.ts';
 import type { Config } from '#src/config.ts';
 import { topologyOf } from '#src/topologies.ts';
+import type { Bus, StoreSide } from './bus.ts';
 import type { Database } from './database.ts';
 import { createJob } from './jobs.ts';
-import { type Bus, kafkaBus } from './kafka.ts';
+import { connectionOf } from './kafka-settings.ts';
 import type { Topologies } from './topology.ts';
 
 /** Where a process keeps things and where its time and chance come from: PostgreSQL and the machine, or a simulation. */
@@ -62,12 +63,12 @@ export interface Backend {
  * The backend on a PostgreSQL database, with Kafka as the bus where the settings name its brokers.
  * @param source the CloudEvents source of an event type
  */
-export function createPostgresBackend(
+export async function createPostgresBackend(
   config: Config,
   { url, pool, clock, storeId, topologies }: Database,
   source: (type: string) => string,
   log: Log,
-): Backend {
+): Promise<Backend> {
   const { instance, resolveTimeoutMs } = config;
   return {
     store: createPostgresStore({ url, instance, resolveTimeoutMs }, pool, clock),
@@ -78,13 +79,25 @@ export function createPostgresBackend(
     turns: createPostgresTurns(pool),
     othersMayWrite: () => othersMayWrite(pool, instance),
     wakeCall: (onWake) => createWakeCall(url, sessionName('wake', instance), pool, log, onWake),
-    bus: kafkaBus(config, { id: storeId, sql: pool, source }, clock, log),
+    bus: await openBus(config, { id: storeId, sql: pool, source }, clock, log),
     workList: createWorkList(pool),
     dueSagas: (now, limit) => dueSagas(pool, now, limit),
     clock,
     ids: createIdSource(clock),
     random: Math.random,
   };
+}
+
+/**
+ * Kafka as the bus; undefined when KAFKA_BROKERS is not set. Its client is loaded only then: that is more than half of what
+ * there is to load.
+ * @throws ConfigError naming the setting that is wrong
+ */
+async function openBus(config: Config, store: StoreSide, clock: Scheduler, log: Log): Promise<Bus | undefined> {
+  const connection = connectionOf(config);
+  if (connection === undefined) return undefined;
+  const { kafkaBus } = await import('./kafka.ts');
+  return kafkaBus(config, connection, store, clock, log);
 }
 
 /** The kernel of one process: what services are run by. */

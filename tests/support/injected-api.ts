@@ -55,7 +55,7 @@ export async function startInjectedApi(settings: Partial<Config> = {}): Promise<
   const inputs = await prepareServices(config, config.gatewayUrl ?? NO_GATEWAY, 'secret', log);
   const metrics = createMetrics();
   const definitions = serviceDefinitions(inputs);
-  const homes = createHomes(config, databases, definitions, metrics, log);
+  const homes = await createHomes(config, databases, definitions, metrics, log);
   const [home] = homes.all;
   const { kernel } = home;
   await home.start();

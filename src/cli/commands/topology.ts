@@ -2,7 +2,7 @@ import { Argument, Command } from 'commander';
 import { ensureTopics } from '#kernel/bus/kafka/topics.ts';
 import { systemClock } from '#kernel/core/clock.ts';
 import { createLog } from '#kernel/observability/log.ts';
-import { connectionOf, topicSettingsOf } from '#src/composition/kafka.ts';
+import { connectionOf, topicSettingsOf } from '#src/composition/kafka-settings.ts';
 import { createMigration, type Migration } from '#src/composition/migration.ts';
 import type { ComparisonSummary } from '#src/composition/migration-status.ts';
 import { readConfig, type ServiceName } from '#src/config.ts';
