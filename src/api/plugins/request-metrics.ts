@@ -7,7 +7,7 @@ export function measureRequests(app: FastifyInstance, metrics: Metrics): void {
   app.addHook('onRoute', (route) => {
     const observe = metrics.requests([route.method].flat().join(','), withoutBase(route));
     route.onResponse = (_request, reply, done) => {
-      observe(reply.statusCode, reply.elapsedTime);
+      observe(reply.statusCode, reply.elapsedTime, reply.hasHeader('preference-applied'));
       done();
     };
   });

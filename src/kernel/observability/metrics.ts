@@ -11,9 +11,12 @@ const BATCH_SIZES = [1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2000];
 export interface Metrics {
   readonly registry: Registry;
   readonly observer: ProcessorObserver;
-  /** Gives the function that notes the requests of one route. @param route the pattern of the path, not the path */
-  requests(method: string, route: string): (status: number, ms: number) => void;
-  /** The latencies of all requests since this was last asked. */
+  /**
+   * Gives the function that notes the requests of one route: it is told whether the client asked us to wait for something.
+   * @param route the pattern of the path, not the path
+   */
+  requests(method: string, route: string): (status: number, ms: number, waited: boolean) => void;
+  /** The latencies since this was last asked, of all requests whose client did not ask us to wait. */
   takeRequestLatencies(): Percentiles;
   readonly gateway: GatewayObserver;
   /** The same database, with the time of each statement measured. */
@@ -93,7 +96,7 @@ function observeRequests(registry: Registry): Pick<Metrics, 'requests' | 'takeRe
     takeRequestLatencies: () => latencies.take(),
     requests: (method, route) => {
       const byStatus = new Map<number, (seconds: number) => void>();
-      return (status, ms) => {
+      return (status, ms, waited) => {
         let observe = byStatus.get(status);
         if (observe === undefined) {
           const child = histogram.labels({ method, route, status: String(status) });
@@ -101,7 +104,7 @@ function observeRequests(registry: Registry): Pick<Metrics, 'requests' | 'takeRe
           byStatus.set(status, observe);
         }
         observe(ms / 1000);
-        latencies.observe(ms);
+        if (!waited) latencies.observe(ms);
       };
     },
   };

@@ -108,4 +108,21 @@ describe('metrics', () => {
     assert.match(String(headers['content-type']), /^text\/plain; version=0\.0\.4/);
     assert.match(text, /^payment_created_total 3$/m);
   });
+
+  test('what a client asked to wait for alarms nobody', async () => {
+    const { metrics } = api.context;
+    const own = await api.withContext({ metrics });
+    metrics.takeRequestLatencies();
+    const payment = { amount: 1, currency: 'USD', method: 'wallet', customer_id: 'nobody' };
+    const waited = await own.post('/payments', payment, { prefer: 'wait=20' });
+    assert.deepEqual([waited.status, waited.body.status], [201, 'DECLINED']);
+    await own.get('/wallets/nobody');
+    // A request is measured when its answer has left, the one before surely.
+    let seen = 0;
+    await until('a request is measured', () => {
+      seen += metrics.takeRequestLatencies().count;
+      return seen > 0;
+    });
+    assert.equal(seen, 1);
+  });
 });
