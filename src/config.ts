@@ -3,7 +3,7 @@ import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 
 /** The services that a process can run. */
-export const SERVICE_NAMES = ['payments', 'fraud', 'wallets', 'gateway', 'metrics'] as const;
+export const SERVICE_NAMES = ['payments', 'fraud', 'wallets', 'gateway', 'metrics', 'catalog'] as const;
 export type ServiceName = (typeof SERVICE_NAMES)[number];
 
 /** What a process can do: run services, and serve the HTTP API of all of them, wherever they run. */
@@ -76,6 +76,7 @@ export const SETTINGS = {
   fraudDatabaseUrl: ownDatabase('fraud'),
   walletsDatabaseUrl: ownDatabase('wallets'),
   gatewayDatabaseUrl: ownDatabase('gateway'),
+  catalogDatabaseUrl: ownDatabase('catalog'),
   metricsDatabaseUrl: ownDatabase('metrics'),
   services: {
     env: 'CAUDAL_SERVICES',

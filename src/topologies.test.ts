@@ -13,6 +13,7 @@ const KEYS = {
   user: 'user-1',
   wallet: '019aaf00-0000-7000-a000-000000000001',
   stream: '019aaf00-0000-7000-b000-000000000001',
+  product: '019aaf00-0000-8000-8000-000000000001',
 } as const;
 type KeyName = keyof typeof KEYS;
 
@@ -26,6 +27,7 @@ const REFUND_TYPES = ['payments.refund.requested', 'payments.refunded', 'payment
 const REQUESTS_TO_WALLETS = ['wallet.debit.requested', 'wallet.credit.requested'];
 const MOVEMENTS = ['wallet.debited', 'wallet.debit.declined', 'wallet.credited', 'wallet.credit.declined'];
 const REQUESTS_TO_GATEWAY = ['gateway.charge.requested', 'gateway.refund.requested'];
+const PRODUCT_TYPES = ['product.created', 'product.updated', 'product.deleted'];
 const ANSWERS_OF_GATEWAY = ['gateway.charge.sent', 'gateway.charge.answered', 'gateway.refund.answered'];
 
 /** Kinds of events: the types, and what of their payload says where they go. */
@@ -43,7 +45,9 @@ const KINDS = {
   'old refund asked for, to a wallet': [['payments.refund.requested'], { ...ofPayment, method: 'wallet' }],
   'old end of a refund': [['payments.refunded', 'payments.refund.failed'], ofPayment],
   'old request to the gateway': [REQUESTS_TO_GATEWAY, ofPayment],
+  'change of a product': [PRODUCT_TYPES, { product_id: KEYS.product }],
   malformed: [[...PAYMENT_TYPES, ...REFUND_TYPES], null],
+  'malformed product': [PRODUCT_TYPES, null],
 } as const satisfies Record<string, readonly [readonly string[], object | null]>;
 type Kind = keyof typeof KINDS;
 
@@ -65,6 +69,8 @@ const EACH_ITS_OWN_TOPIC: Table = {
   'old end of a refund': ['payment'],
   'old request to the gateway': ['payment'],
   malformed: ['stream'],
+  'change of a product': ['product', 'product-events'],
+  'malformed product': ['stream', 'product-events'],
 };
 
 const ONE = 'events.payments.v1';
@@ -89,6 +95,8 @@ const TABLES: Readonly<Record<string, Table>> = {
     'old end of a refund': ['payment', ONE, 'odd'],
     'old request to the gateway': ['payment', ONE, 'odd'],
     malformed: ['stream', ONE, 'odd'],
+    'change of a product': ['product', 'product-events'],
+    'malformed product': ['stream', 'product-events'],
   },
   'by-flow': {
     'payment by wallet': ['user', WALLET],
@@ -105,6 +113,8 @@ const TABLES: Readonly<Record<string, Table>> = {
     'old end of a refund': ['payment', EXTERNAL],
     'old request to the gateway': ['payment', EXTERNAL],
     malformed: ['stream', EXTERNAL],
+    'change of a product': ['product', 'product-events'],
+    'malformed product': ['stream', 'product-events'],
   },
   'by-service': {
     'payment by wallet': ['user', 'payment-events'],
@@ -121,6 +131,8 @@ const TABLES: Readonly<Record<string, Table>> = {
     'old end of a refund': ['payment', 'payment-events'],
     'old request to the gateway': ['payment', 'payment-events'],
     malformed: ['stream', 'payment-events'],
+    'change of a product': ['product', 'product-events'],
+    'malformed product': ['stream', 'product-events'],
   },
 };
 
@@ -196,7 +208,7 @@ for (const topology of TOPOLOGIES) {
     test('has the topics of the shop, the audit log and the dead letters, and every size', () => {
       const used = [...topology.routes.values()].flat().flatMap(({ topic, copies = [] }) => [topic, ...copies]);
       const dead = topology.name === 'single' ? ['events.dlq.v1'] : DEAD_LETTERS;
-      const expected = [...new Set(used), ...COMMON, ...dead];
+      const expected = [...new Set([...used, ...COMMON, ...dead])];
       assert.deepEqual(topology.topics.map(({ name }) => name).sort(), expected.sort());
       for (const { name, partitions } of topology.topics) assert.equal(partitions, SIZES[name] ?? 6, name);
     });
@@ -213,7 +225,8 @@ for (const [name, topics] of Object.entries(PROMISED)) {
 test('granular: topics are called <domain>.<entity>.<action>.<version>, and what ends a payment is copied for metrics', () => {
   const topology = topologyOf({ topology: 'granular' });
   for (const type of topology.routes.keys())
-    assert.match(topicOf(topology, type), /^[a-z]+\.events\.[a-z_.]+\.v1$/, type);
+    if (!COMMON.includes(topicOf(topology, type)))
+      assert.match(topicOf(topology, type), /^[a-z]+\.events\.[a-z_.]+\.v1$/, type);
   const places = placesOf(topology, eventOf('payments.declined', { id: KEYS.payment, ...byWallet }));
   const topics = ['saga.events.payment.completed.v1', 'metrics.events.payment.completed.v1'];
   const partition = partitionOf(KEYS.payment, 6);
@@ -225,7 +238,11 @@ test('granular: topics are called <domain>.<entity>.<action>.<version>, and what
 
 test('by-service: a type is on the topic of the service that produces it', () => {
   const topology = topologyOf({ topology: 'by-service' });
-  const topics: Readonly<Record<string, string>> = { wallets: 'wallet-events', gateway: 'gateway-events' };
+  const topics: Readonly<Record<string, string>> = {
+    wallets: 'wallet-events',
+    gateway: 'gateway-events',
+    catalog: 'product-events',
+  };
   for (const { name, produces } of defaultServices())
     for (const { type } of produces)
       if (topology.routes.has(type)) assert.equal(topicOf(topology, type), topics[name] ?? 'payment-events', type);

@@ -1,4 +1,5 @@
 import type { FastifyPluginAsync } from 'fastify';
+import { productRoutes } from '#services/catalog/routes.ts';
 import { webhookRoutes } from '#services/gateway/routes.ts';
 import { refundRoutes } from '#services/payments/refund.routes.ts';
 import { paymentRoutes } from '#services/payments/routes.ts';
@@ -55,6 +56,7 @@ export function apiRoutes(context: ApiContext): ApiRoutes {
     withoutBase.push(walletRoutes(ports));
     baseOnly.push(ledgerRoutes(ports));
   }
+  if (context.catalog !== undefined) baseOnly.push(productRoutes({ ...context.catalog, clock, ...settings }));
   if (context.webhooks !== undefined) baseOnly.push(webhookRoutes({ ...context.webhooks, clock, ids, log }));
   return { all: [...withoutBase, ...baseOnly], withoutBase, stop };
 }

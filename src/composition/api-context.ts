@@ -32,7 +32,10 @@ export function apiContext(parts: Parts): ApiContext {
     const executor = services.processors.get(name) ?? services.requestsOnly.get(name);
     return executor && { executor, ...databases.get(homes.of(name))! };
   };
-  const [payments, wallets, gateway] = [portsOf('payments'), portsOf('wallets'), portsOf('gateway')];
+  const payments = portsOf('payments');
+  const wallets = portsOf('wallets');
+  const gateway = portsOf('gateway');
+  const catalog = portsOf('catalog');
   const streams = streamsOf(homes, inputs);
   return {
     settings: {
@@ -52,6 +55,7 @@ export function apiContext(parts: Parts): ApiContext {
     rates,
     ...(payments !== undefined && { payments: { ...payments, tail: homes.of('payments').kernel.tail } }),
     ...(wallets !== undefined && { wallets }),
+    ...(catalog !== undefined && { catalog }),
     paymentSettings: inputs.paymentSettings,
     tokenRequired: inputs.provider.requiresToken,
     ...(kernel.deadLetterTopics !== undefined && {

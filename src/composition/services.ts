@@ -4,6 +4,7 @@ import type { Log } from '#kernel/observability/log.ts';
 import type { Processor } from '#kernel/processor/processor.ts';
 import type { ServiceDefinition } from '#kernel/processor/service.ts';
 import type { Follower } from '#kernel/projections/follower.ts';
+import { catalogService } from '#services/catalog/index.ts';
 import { fraudService } from '#services/fraud/index.ts';
 import { type WatchedRules, watchRules } from '#services/fraud/rules-file.ts';
 import type { CallReport } from '#services/gateway/attempt.ts';
@@ -24,7 +25,7 @@ import type { Kernel } from './kernel.ts';
 /** Of a process that checks nothing: the rules are for those that do. */
 const NO_RULES: WatchedRules = { current: () => ({ threshold: 0, rules: [] }), stop: () => undefined };
 /** The services that the API has requests for. */
-const TAKE_REQUESTS: readonly ServiceName[] = ['payments', 'wallets', 'gateway'];
+const TAKE_REQUESTS: readonly ServiceName[] = ['payments', 'wallets', 'gateway', 'catalog'];
 const RULES_LOOK_MS = 1000;
 const PROJECT = resolve(import.meta.dirname, '../..');
 
@@ -43,6 +44,7 @@ export function serviceDefinitions(inputs: ServiceInputs): ReadonlyMap<ServiceNa
     ['wallets', walletsService({ requestTtlMs: inputs.paymentSettings.debitDeadlineMs })],
     ['gateway', gatewayService(inputs.gatewaySettings)],
     ['payments', paymentsService(inputs.paymentSettings)],
+    ['catalog', catalogService],
   ]);
 }
 

@@ -1,4 +1,5 @@
 import type { Route, Topology } from '#kernel/bus/topology.ts';
+import { COMMERCE_ROUTES } from './commerce.ts';
 import { paymentId, userId, walletId } from './keys.ts';
 import { COMMERCE_AND_AUDIT, DEAD_LETTERS } from './topics.ts';
 
@@ -33,7 +34,10 @@ const ROUTE_OF_TYPE: Readonly<Record<string, Route>> = {
 /** A topic for each service that writes events of payments; those of fraud go with those of payments. */
 export const byService: Topology = {
   name: 'by-service',
-  routes: new Map(Object.entries(ROUTE_OF_TYPE).map(([type, route]) => [type, [route]])),
+  routes: new Map([
+    ...Object.entries(ROUTE_OF_TYPE).map(([type, route]): [string, readonly Route[]] => [type, [route]]),
+    ...COMMERCE_ROUTES,
+  ]),
   topics: [
     { name: ofPayments.topic, partitions: 24 },
     { name: ofWallets.topic, partitions: 16 },

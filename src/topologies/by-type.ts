@@ -1,4 +1,5 @@
 import type { Key, Route, Topology } from '#kernel/bus/topology.ts';
+import { COMMERCE_ROUTES } from './commerce.ts';
 import { KEY_OF_TYPE } from './keys.ts';
 import { COMMERCE_AND_AUDIT, DEAD_LETTERS, topicsOfRoutes } from './topics.ts';
 
@@ -18,6 +19,6 @@ const routes = new Map(
 /** A topic for each event type; what a wallet answers to a debit is one. */
 export const byType: Topology = {
   name: 'by-type',
-  routes,
+  routes: new Map([...routes, ...COMMERCE_ROUTES]),
   topics: [...topicsOfRoutes(routes), ...COMMERCE_AND_AUDIT, ...DEAD_LETTERS],
 };

@@ -1,4 +1,5 @@
 import type { Route, Topology } from '#kernel/bus/topology.ts';
+import { COMMERCE_ROUTES } from './commerce.ts';
 import { KEY_OF_TYPE } from './keys.ts';
 import { COMMERCE_AND_AUDIT, DEAD_LETTERS, topicsOfRoutes } from './topics.ts';
 
@@ -42,6 +43,6 @@ const routes = new Map(
 /** A topic for each thing that can happen, in versions of their own. */
 export const granular: Topology = {
   name: 'granular',
-  routes,
+  routes: new Map([...routes, ...COMMERCE_ROUTES]),
   topics: [...topicsOfRoutes(routes), ...COMMERCE_AND_AUDIT, ...DEAD_LETTERS],
 };

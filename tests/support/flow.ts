@@ -1,5 +1,6 @@
 import type { RecordedEvent } from '#kernel/core/event.ts';
 import type { Reaction, ServiceDefinition } from '#kernel/processor/service.ts';
+import { catalogService } from '#services/catalog/index.ts';
 import { fraudService } from '#services/fraud/index.ts';
 import { parseRules } from '#services/fraud/rules.ts';
 import { gatewayService } from '#services/gateway/index.ts';
@@ -26,6 +27,7 @@ export function defaultServices(): readonly ServiceDefinition[] {
     fraudService({ rules: () => RULES }),
     walletsService(DEFAULT_WALLET_SETTINGS),
     gatewayService(DEFAULT_GATEWAY_SETTINGS),
+    catalogService,
   ];
 }
 

@@ -3,8 +3,8 @@ import { ROLES, type Role } from '#src/config.ts';
 
 /** The embedded PostgreSQL takes 300 connections, and a process has up to 18. */
 export const MAX_INSTANCES = 16;
-/** Nobody waits for what it does: it looks on. */
-const DISPENSABLE: readonly Role[] = ['metrics'];
+/** No payment waits for what they do. */
+const DISPENSABLE: readonly Role[] = ['metrics', 'catalog'];
 
 /** One process of the cluster, and what it does. */
 export interface Planned {

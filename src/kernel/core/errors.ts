@@ -56,6 +56,8 @@ export const ERRORS = {
   insufficient_funds: [422, 'The balance and the overdraft limit do not cover the amount.'],
   balance_too_large: [422, 'The balance would pass 2^53 minor units.'],
   reference_reused: [409, 'The reference was used for another movement of this wallet.'],
+  product_not_found: [404, 'There is no such product.'],
+  product_already_exists: [409, 'There is a product of this SKU already.'],
   idempotency_key_invalid: [422, 'An Idempotency-Key has 1 to 255 printable characters.'],
   idempotency_key_reused: [422, 'The Idempotency-Key was used with another request.'],
   idempotency_key_in_progress: [409, 'The first request with this Idempotency-Key is still running.'],
