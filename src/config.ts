@@ -3,7 +3,7 @@ import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 
 /** The services that a process can run. */
-export const SERVICE_NAMES = ['payments', 'fraud', 'wallets', 'gateway', 'metrics', 'catalog'] as const;
+export const SERVICE_NAMES = ['payments', 'fraud', 'wallets', 'gateway', 'metrics', 'catalog', 'inventory'] as const;
 export type ServiceName = (typeof SERVICE_NAMES)[number];
 
 /** What a process can do: run services, and serve the HTTP API of all of them, wherever they run. */
@@ -77,6 +77,7 @@ export const SETTINGS = {
   walletsDatabaseUrl: ownDatabase('wallets'),
   gatewayDatabaseUrl: ownDatabase('gateway'),
   catalogDatabaseUrl: ownDatabase('catalog'),
+  inventoryDatabaseUrl: ownDatabase('inventory'),
   metricsDatabaseUrl: ownDatabase('metrics'),
   services: {
     env: 'CAUDAL_SERVICES',

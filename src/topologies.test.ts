@@ -28,6 +28,7 @@ const REQUESTS_TO_WALLETS = ['wallet.debit.requested', 'wallet.credit.requested'
 const MOVEMENTS = ['wallet.debited', 'wallet.debit.declined', 'wallet.credited', 'wallet.credit.declined'];
 const REQUESTS_TO_GATEWAY = ['gateway.charge.requested', 'gateway.refund.requested'];
 const PRODUCT_TYPES = ['product.created', 'product.updated', 'product.deleted'];
+const STOCK_TYPES = ['inventory.stock.updated', 'inventory.stock.low', 'inventory.stock.out'];
 const ANSWERS_OF_GATEWAY = ['gateway.charge.sent', 'gateway.charge.answered', 'gateway.refund.answered'];
 
 /** Kinds of events: the types, and what of their payload says where they go. */
@@ -47,6 +48,7 @@ const KINDS = {
   'old request to the gateway': [REQUESTS_TO_GATEWAY, ofPayment],
   'change of a product': [PRODUCT_TYPES, { product_id: KEYS.product }],
   malformed: [[...PAYMENT_TYPES, ...REFUND_TYPES], null],
+  'change of stock': [STOCK_TYPES, { product_id: KEYS.product }],
   'malformed product': [PRODUCT_TYPES, null],
 } as const satisfies Record<string, readonly [readonly string[], object | null]>;
 type Kind = keyof typeof KINDS;
@@ -70,6 +72,7 @@ const EACH_ITS_OWN_TOPIC: Table = {
   'old request to the gateway': ['payment'],
   malformed: ['stream'],
   'change of a product': ['product', 'product-events'],
+  'change of stock': ['product', 'inventory-events'],
   'malformed product': ['stream', 'product-events'],
 };
 
@@ -96,6 +99,7 @@ const TABLES: Readonly<Record<string, Table>> = {
     'old request to the gateway': ['payment', ONE, 'odd'],
     malformed: ['stream', ONE, 'odd'],
     'change of a product': ['product', 'product-events'],
+    'change of stock': ['product', 'inventory-events'],
     'malformed product': ['stream', 'product-events'],
   },
   'by-flow': {
@@ -114,6 +118,7 @@ const TABLES: Readonly<Record<string, Table>> = {
     'old request to the gateway': ['payment', EXTERNAL],
     malformed: ['stream', EXTERNAL],
     'change of a product': ['product', 'product-events'],
+    'change of stock': ['product', 'inventory-events'],
     'malformed product': ['stream', 'product-events'],
   },
   'by-service': {
@@ -132,6 +137,7 @@ const TABLES: Readonly<Record<string, Table>> = {
     'old request to the gateway': ['payment', 'payment-events'],
     malformed: ['stream', 'payment-events'],
     'change of a product': ['product', 'product-events'],
+    'change of stock': ['product', 'inventory-events'],
     'malformed product': ['stream', 'product-events'],
   },
 };
@@ -242,6 +248,7 @@ test('by-service: a type is on the topic of the service that produces it', () =>
     wallets: 'wallet-events',
     gateway: 'gateway-events',
     catalog: 'product-events',
+    inventory: 'inventory-events',
   };
   for (const { name, produces } of defaultServices())
     for (const { type } of produces)

@@ -57,6 +57,7 @@ export interface ApiContext {
   readonly payments?: ServicePorts & { readonly tail: Tail };
   readonly wallets?: ServicePorts;
   readonly catalog?: ServicePorts;
+  readonly inventory?: ServicePorts;
   readonly paymentSettings: PaymentSettings;
   /** True when the card gateway in use takes no charge without a token. */
   readonly tokenRequired: boolean;

@@ -1,6 +1,7 @@
 import type { FastifyPluginAsync } from 'fastify';
 import { productRoutes } from '#services/catalog/routes.ts';
 import { webhookRoutes } from '#services/gateway/routes.ts';
+import { inventoryRoutes } from '#services/inventory/routes.ts';
 import { refundRoutes } from '#services/payments/refund.routes.ts';
 import { paymentRoutes } from '#services/payments/routes.ts';
 import { ledgerRoutes, walletRoutes } from '#services/wallets/routes.ts';
@@ -57,6 +58,7 @@ export function apiRoutes(context: ApiContext): ApiRoutes {
     baseOnly.push(ledgerRoutes(ports));
   }
   if (context.catalog !== undefined) baseOnly.push(productRoutes({ ...context.catalog, clock, ...settings }));
+  if (context.inventory !== undefined) baseOnly.push(inventoryRoutes({ ...context.inventory, clock, ...settings }));
   if (context.webhooks !== undefined) baseOnly.push(webhookRoutes({ ...context.webhooks, clock, ids, log }));
   return { all: [...withoutBase, ...baseOnly], withoutBase, stop };
 }

@@ -36,6 +36,7 @@ export function apiContext(parts: Parts): ApiContext {
   const wallets = portsOf('wallets');
   const gateway = portsOf('gateway');
   const catalog = portsOf('catalog');
+  const inventory = portsOf('inventory');
   const streams = streamsOf(homes, inputs);
   return {
     settings: {
@@ -56,6 +57,7 @@ export function apiContext(parts: Parts): ApiContext {
     ...(payments !== undefined && { payments: { ...payments, tail: homes.of('payments').kernel.tail } }),
     ...(wallets !== undefined && { wallets }),
     ...(catalog !== undefined && { catalog }),
+    ...(inventory !== undefined && { inventory }),
     paymentSettings: inputs.paymentSettings,
     tokenRequired: inputs.provider.requiresToken,
     ...(kernel.deadLetterTopics !== undefined && {

@@ -13,7 +13,7 @@ const SOURCE = join(import.meta.dirname, '..');
 const KERNEL_MIGRATIONS: MigrationSource = { scope: 'kernel', directory: join(SOURCE, 'kernel/postgres/migrations') };
 
 /** The services that have tables, hence migrations, of their own. */
-export const SERVICES_WITH_TABLES = ['payments', 'wallets', 'gateway', 'catalog', 'metrics'] as const;
+export const SERVICES_WITH_TABLES = ['payments', 'wallets', 'gateway', 'catalog', 'inventory', 'metrics'] as const;
 
 /** An open database, brought to the present schema. */
 export interface Database {

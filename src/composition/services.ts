@@ -13,6 +13,7 @@ import type { GatewayProvider } from '#services/gateway/provider.ts';
 import { createSimulatorProvider } from '#services/gateway/providers/simulator.ts';
 import { DEFAULT_GATEWAY_SETTINGS, type GatewaySettings } from '#services/gateway/settings.ts';
 import { createGatewayWorker, type GatewayWorker } from '#services/gateway/worker.ts';
+import { inventoryService } from '#services/inventory/index.ts';
 import { PAYMENT } from '#services/payments/contract.ts';
 import { paymentsService } from '#services/payments/index.ts';
 import { DEFAULT_PAYMENT_SETTINGS, type PaymentSettings } from '#services/payments/payment.decider.ts';
@@ -25,7 +26,7 @@ import type { Kernel } from './kernel.ts';
 /** Of a process that checks nothing: the rules are for those that do. */
 const NO_RULES: WatchedRules = { current: () => ({ threshold: 0, rules: [] }), stop: () => undefined };
 /** The services that the API has requests for. */
-const TAKE_REQUESTS: readonly ServiceName[] = ['payments', 'wallets', 'gateway', 'catalog'];
+const TAKE_REQUESTS: readonly ServiceName[] = ['payments', 'wallets', 'gateway', 'catalog', 'inventory'];
 const RULES_LOOK_MS = 1000;
 const PROJECT = resolve(import.meta.dirname, '../..');
 
@@ -45,6 +46,7 @@ export function serviceDefinitions(inputs: ServiceInputs): ReadonlyMap<ServiceNa
     ['gateway', gatewayService(inputs.gatewaySettings)],
     ['payments', paymentsService(inputs.paymentSettings)],
     ['catalog', catalogService],
+    ['inventory', inventoryService],
   ]);
 }
 

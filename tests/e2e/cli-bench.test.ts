@@ -117,14 +117,15 @@ describe('bench', () => {
   test('rebuilds every read model, each equal to the one that served', async () => {
     const result = await bench(['replay', '--events', '1000', '--wallets', '10']);
     const names = ['wallets.wallet_balances', 'wallets.ledger_accounts', 'gateway.operations'];
-    names.push('payments.saga_projections', 'payments.refunds');
+    names.push('payments.saga_projections');
+    const untouched = ['payments.refunds', 'catalog.products', 'inventory.stock'];
     assert.deepEqual(
       result.read_models.map((model: { name: string }) => model.name),
-      names,
+      [...names, ...untouched],
     );
     for (const { name, events, events_per_second, different } of result.read_models) {
       assert.equal(different, 0, name);
-      assert.ok(name === 'payments.refunds' || (events > 0 && events_per_second > 0), name);
+      assert.ok(untouched.includes(name) || (events > 0 && events_per_second > 0), name);
     }
     assert.deepEqual([result.unfinished, result.load_errors, result.ledger_balanced], [0, 0, true]);
   });

@@ -93,7 +93,17 @@ describe('a cluster with Kafka', () => {
     const { instances, relayLag } = view();
     assert.deepEqual(
       instances.map(({ name }) => name),
-      ['payments-1', 'payments-2', 'fraud-1', 'wallets-1', 'gateway-1', 'metrics-1', 'catalog-1', 'api-1'],
+      [
+        'payments-1',
+        'payments-2',
+        'fraud-1',
+        'wallets-1',
+        'gateway-1',
+        'metrics-1',
+        'catalog-1',
+        'inventory-1',
+        'api-1',
+      ],
     );
     assert.equal(instances.filter(({ also }) => also.includes('relay')).length, 1);
     assert.equal(relayLag, 0);
@@ -132,7 +142,7 @@ describe('a cluster with Kafka', () => {
   test('ends all of it when it is told to', async () => {
     const files = ['postgres/postmaster.pid', 'kafka/broker-1/broker.pid', 'simulator.pid'];
     const pids = [...view().instances.map(({ pid }) => pid!), ...(await pidsIn(cluster.dataDir, ...files))];
-    assert.equal(pids.length, 11);
+    assert.equal(pids.length, 12);
     for (const pid of pids) assert.ok(processExists(pid), String(pid));
     cluster.child.kill('SIGTERM');
     assert.deepEqual(await cluster.ended, [0, null], cluster.said());
@@ -148,7 +158,7 @@ describe('a cluster without Kafka', () => {
     const ok = / (\w+)-1 {2}ok {2}pid (\d+) {2}port \d+/;
     const running = (): Record<string, string> =>
       Object.fromEntries(lines.map((line) => ok.exec(line)?.slice(1) ?? []).filter(({ length }) => length > 0));
-    await untilPrinted('all of them work', cluster, () => Object.keys(running()).length === 6);
+    await untilPrinted('all of them work', cluster, () => Object.keys(running()).length === 7);
     assert.ok(
       lines.some((line) => / 0 payments completed, 0\.0 a second {3}\d+ partitions without an owner$/.test(line)),
     );
@@ -173,12 +183,15 @@ describe('a cluster without Kafka', () => {
 
 test('a cluster that cannot work is refused', async () => {
   const wrong: readonly [string, RegExp][] = [
-    ['cashiers=1', /There is no role "cashiers"; known are payments, fraud, wallets, gateway, metrics, catalog, api\./],
+    [
+      'cashiers=1',
+      /There is no role "cashiers"; known are payments, fraud, wallets, gateway, metrics, catalog, inventory, api\./,
+    ],
     ['payments=many', /"payments=many" is not a role and a whole number, such as payments=2\./],
     ['payments', /"payments" is not a role and a whole number/],
-    ['api=0', /api=0: without api payments stand still; only metrics, catalog can be 0\./],
+    ['api=0', /api=0: without api payments stand still; only metrics, catalog, inventory can be 0\./],
     ['payments=1,payments=2', /payments is named twice\./],
-    ['payments=10,wallets=3', /These are 18 processes; there may be 16 at most\./],
+    ['payments=10,wallets=3', /These are 19 processes; there may be 16 at most\./],
   ];
   for (const [instances, message] of wrong) {
     const { code, stderr } = await runProgram(['cluster', '--instances', instances], { CAUDAL_DATA: '/nowhere' });

@@ -191,10 +191,14 @@ describe('an operator on the command line', () => {
 
   test('rebuilds read models while the server runs', async () => {
     await pay(api, {});
+    await api.post('/api/v1/products', { sku: 'CUP-1', name: 'Blue tea cup', price: 4, currency: 'GBP' });
+    await api.post('/api/v1/inventory/CUP-1/adjustments', { change: 2, threshold: 3, reason: 'test' });
     const models = await json('projections', 'list');
     const names = models.map(({ name }: { name: string }) => name);
     assert.deepEqual(names.sort(), [
+      'catalog.products',
       'gateway.operations',
+      'inventory.stock',
       'payments.refunds',
       'payments.saga_projections',
       'wallets.ledger_accounts',
@@ -205,6 +209,12 @@ describe('an operator on the command line', () => {
       assert.deepEqual([swapped, different], [true, 0], name);
     }
     assert.equal((await pay(api, {})).status, 'APPROVED');
+    const found = await api.get('/api/v1/products?q=blue+cup');
+    assert.deepEqual(
+      found.body.data.map(({ sku }: { sku: string }) => sku),
+      ['CUP-1'],
+    );
+    assert.equal((await api.get('/api/v1/inventory/alerts')).body.data[0].available, 2);
     const { code, stderr } = await runProgram(['projections', 'rebuild', 'nonsense'], env);
     assert.equal(code, 2);
     assert.match(stderr, /there is no read model nonsense; known are wallets\.wallet_balances/);

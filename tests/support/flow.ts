@@ -6,6 +6,7 @@ import { parseRules } from '#services/fraud/rules.ts';
 import { gatewayService } from '#services/gateway/index.ts';
 import { requestedRow } from '#services/gateway/projections.ts';
 import { DEFAULT_GATEWAY_SETTINGS } from '#services/gateway/settings.ts';
+import { inventoryService } from '#services/inventory/index.ts';
 import { paymentsService } from '#services/payments/index.ts';
 import { DEFAULT_PAYMENT_SETTINGS } from '#services/payments/payment.decider.ts';
 import { DEFAULT_WALLET_SETTINGS } from '#services/wallets/decider.ts';
@@ -28,6 +29,7 @@ export function defaultServices(): readonly ServiceDefinition[] {
     walletsService(DEFAULT_WALLET_SETTINGS),
     gatewayService(DEFAULT_GATEWAY_SETTINGS),
     catalogService,
+    inventoryService,
   ];
 }
 

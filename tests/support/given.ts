@@ -60,3 +60,13 @@ export function given<State, Command, Event extends NewEvent>(
     },
   };
 }
+
+/** What happens in a new stream when these commands come, one after another. */
+export function historyOf<State, Command, Event extends NewEvent>(
+  decider: Decider<State, Command, Event>,
+  commands: readonly Command[],
+): readonly Event[] {
+  const events: Event[] = [];
+  for (const command of commands) events.push(...given(decider, events).when(command).events);
+  return events;
+}

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { type ExpectedEvent, given, NOW } from '../../../tests/support/given.ts';
+import { type ExpectedEvent, given, historyOf, NOW } from '../../../tests/support/given.ts';
 import { recorded } from '../../../tests/support/recorded.ts';
 import { productIdOf } from './contract.ts';
 import { type ProductCommand, type ProductDetails, type ProductEvent, productDecider } from './decider.ts';
@@ -26,11 +26,7 @@ function update(details: Partial<ProductDetails> = {}): ProductCommand {
 }
 const remove: ProductCommand = { type: 'DeleteProduct', traceId };
 
-function history(...commands: readonly ProductCommand[]): readonly ProductEvent[] {
-  const events: ProductEvent[] = [];
-  for (const command of commands) events.push(...given(productDecider, events).when(command).events);
-  return events;
-}
+const history = (...commands: readonly ProductCommand[]) => historyOf(productDecider, commands);
 
 type Case = readonly [
   name: string,

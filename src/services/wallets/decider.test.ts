@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import type { NewEvent } from '#kernel/core/decider.ts';
-import { type ExpectedEvent, given, NOW } from '../../../tests/support/given.ts';
+import { type ExpectedEvent, given, historyOf, NOW } from '../../../tests/support/given.ts';
 import { walletIdOf } from './contract.ts';
-import { createWalletDecider, DEFAULT_WALLET_SETTINGS, type WalletCommand, type WalletEvent } from './decider.ts';
+import { createWalletDecider, DEFAULT_WALLET_SETTINGS, type WalletCommand } from './decider.ts';
 
 const MAX = Number.MAX_SAFE_INTEGER;
 const WALLET_ID = walletIdOf('customer-1');
@@ -38,11 +38,7 @@ function giveBack(amountMinor: number, more: object = {}): WalletCommand {
   return { type: 'CreditForPayment', ...request, refundId: REFUND_ID, reason: 'refund', amountMinor, ...more };
 }
 
-function history(...commands: readonly WalletCommand[]): readonly WalletEvent[] {
-  const events: WalletEvent[] = [];
-  for (const command of commands) events.push(...given(decider, events).when(command).events);
-  return events;
-}
+const history = (...commands: readonly WalletCommand[]) => historyOf(decider, commands);
 
 type Case = readonly [
   name: string,

@@ -1,0 +1,28 @@
+import type { Page } from '#kernel/core/page.ts';
+import { pageOf } from '#kernel/core/page.ts';
+import type { Sql } from '#kernel/postgres/sql.ts';
+import { STOCK_TABLE, type StockRow } from './projections.ts';
+
+const COLUMNS = Object.keys(STOCK_TABLE.columns).join(', ');
+
+export async function findStock(sql: Sql, productId: string): Promise<StockRow | undefined> {
+  const [row] = await sql.query<StockRow>(`SELECT ${COLUMNS} FROM inventory.stock WHERE product_id = $1`, [productId]);
+  return row;
+}
+
+interface AlertFilter {
+  readonly limit: number;
+  /** `nextCursor` of the page before: a product's id. */
+  readonly cursor?: string;
+}
+
+/** Products that are low or out of stock, by id. */
+export async function listAlerts(sql: Sql, { limit, cursor }: AlertFilter): Promise<Page<StockRow>> {
+  const rows = await sql.query<StockRow>(
+    `SELECT ${COLUMNS} FROM inventory.stock
+      WHERE (low_since IS NOT NULL OR out_since IS NOT NULL) AND ($1::uuid IS NULL OR product_id > $1)
+      ORDER BY product_id LIMIT $2`,
+    [cursor ?? null, limit + 1],
+  );
+  return pageOf(rows, limit, (last) => last.product_id);
+}
