@@ -13,6 +13,9 @@ export interface KeyedRequest {
 
 export const BASE_PATH = '/api/v1';
 
+/** When a natural key expires that is kept as long as what it names: a moment that PostgreSQL's microseconds hold in a safe integer. */
+export const NEVER = Date.UTC(2200, 0, 1);
+
 const NO_KEYS: readonly AnswerKey[] = Object.freeze([]);
 const KEY = /^[\x20-\x7e]{1,255}$/;
 

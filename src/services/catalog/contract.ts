@@ -11,25 +11,29 @@ export function productIdOf(sku: string): string {
   return namedUuid('product', sku);
 }
 
-/** `INACTIVE` products are shown and not sold; deleted ones are neither, but what was sold of them still knows them. */
-export const PRODUCT_STATUSES = ['ACTIVE', 'INACTIVE', 'DELETED'] as const;
+/** `INACTIVE` products are shown and not sold. */
+export const LISTED_STATUSES = ['ACTIVE', 'INACTIVE'] as const;
+/** Deleted ones are neither, but what was sold of them still knows them. */
+export const PRODUCT_STATUSES = [...LISTED_STATUSES, 'DELETED'] as const;
 export type ProductStatus = (typeof PRODUCT_STATUSES)[number];
 
 /** What an update can change. */
 export const PRODUCT_FIELDS = ['name', 'description', 'price', 'currency', 'status'] as const;
 export type ProductField = (typeof PRODUCT_FIELDS)[number];
 
+/** Characters. */
+export const MAX_SKU = 64;
 export const MAX_DESCRIPTION = 4000;
 
 const product = {
   product_id: uuid(),
-  sku: text('stock keeping unit, the name that the shop knows it by', 64),
+  sku: text('stock keeping unit, the name that the shop knows it by', MAX_SKU),
   name: text('for people'),
   description: Type.Optional(text('for people', MAX_DESCRIPTION)),
   price: Type.Number({ exclusiveMinimum: 0, description: 'of one unit, in major units' }),
   price_minor: Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER, description: 'in minor units, exact' }),
   currency: currency(),
-  status: oneOf(PRODUCT_STATUSES.slice(0, 2) as ['ACTIVE', 'INACTIVE']),
+  status: oneOf(LISTED_STATUSES),
   trace_id: traceId(),
 };
 

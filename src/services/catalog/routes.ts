@@ -19,7 +19,7 @@ import { pageSchema, readOperation, writeOperation } from '#kernel/http/operatio
 import { type FieldProblem, InvalidInputError } from '#kernel/http/validation.ts';
 import type { Sql } from '#kernel/postgres/sql.ts';
 import type { Executor } from '#kernel/processor/execute.ts';
-import { MAX_DESCRIPTION, PRODUCT, PRODUCT_STATUSES, productIdOf } from './contract.ts';
+import { LISTED_STATUSES, MAX_DESCRIPTION, MAX_SKU, PRODUCT, PRODUCT_STATUSES, productIdOf } from './contract.ts';
 import type { ProductCommand, ProductDetails, ProductState } from './decider.ts';
 import { productOf } from './projections.ts';
 import { findProduct, listProducts } from './queries.ts';
@@ -35,21 +35,21 @@ export interface ProductRoutePorts {
 
 const productParams = Type.Object({ id: Type.String({ description: "the product's id or its SKU", maxLength: 255 }) });
 
-/** Printable, without spaces at its ends or of other kinds than U+0020: it is a name to type and to print. */
-const SKU = '^[^\\s\\p{C}]([^\\p{C}\\p{Zl}\\p{Zp}]*[^\\s\\p{C}])?$';
+/** Printable, on one line, without spaces at its ends: it is a name to type and to print. */
+const SKU = /^[^\s\p{C}]([^\p{C}\p{Zl}\p{Zp}]*[^\s\p{C}])?$/u;
 
 const details = {
   name: text('for people'),
   description: Type.Optional(text('for people', MAX_DESCRIPTION)),
   price: amountInput('of one unit'),
   currency: currencyInput(),
-  status: Type.Optional(oneOf(['ACTIVE', 'INACTIVE'], 'ACTIVE when absent; INACTIVE: shown and not sold')),
+  status: Type.Optional(oneOf(LISTED_STATUSES, 'ACTIVE when absent; INACTIVE: shown and not sold')),
 };
 const example = { name: 'Tea cup', price: 4.25, currency: 'GBP' };
 
 const createBody = Type.Object(
   {
-    sku: Type.String({ minLength: 1, maxLength: 64, description: 'stock keeping unit; it never changes' }),
+    sku: Type.String({ minLength: 1, maxLength: MAX_SKU, description: 'stock keeping unit; it never changes' }),
     ...details,
   },
   { additionalProperties: false, examples: [{ sku: 'CUP-1', ...example }] },
@@ -175,16 +175,14 @@ function notFound(): RequestError {
   return new RequestError('product_not_found', 'there is no such product');
 }
 
-const SKU_PATTERN = new RegExp(SKU, 'u');
-
 function isSku(value: string): boolean {
-  return value.length <= 64 && SKU_PATTERN.test(value);
+  return value.length <= MAX_SKU && SKU.test(value);
 }
 
 /** What the schema says of it is said first. */
 function skuProblems(sku: unknown): readonly FieldProblem[] {
   if (typeof sku !== 'string' || isSku(sku)) return [];
-  const message = 'sku must be 1 to 64 printable characters, and neither begin nor end with a space';
+  const message = `sku must be 1 to ${MAX_SKU} printable characters, and neither begin nor end with a space`;
   return [{ field: 'sku', code: 'wrong_format', message }];
 }
 

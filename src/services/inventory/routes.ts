@@ -6,7 +6,7 @@ import { RequestError } from '#kernel/core/errors.ts';
 import { isUuid } from '#kernel/core/ids.ts';
 import { text } from '#kernel/core/schemas.ts';
 import { answerResult, sendAnswer } from '#kernel/http/answer.ts';
-import { answerKeysOf } from '#kernel/http/idempotency.ts';
+import { answerKeysOf, NEVER } from '#kernel/http/idempotency.ts';
 import { cursorOf, limitOf, pageQuery } from '#kernel/http/input.ts';
 import { pageSchema, readOperation, writeOperation } from '#kernel/http/operation.ts';
 import { InvalidInputError } from '#kernel/http/validation.ts';
@@ -26,9 +26,6 @@ export interface InventoryRoutePorts {
   /** How long an Idempotency-Key is kept, milliseconds. */
   readonly idempotencyTtlMs: number;
 }
-
-/** A reference is kept as long as the stock: until a moment that PostgreSQL's microseconds hold in a safe integer. */
-const NEVER = Date.UTC(2200, 0, 1);
 
 const productParams = Type.Object({
   product_id: Type.String({ description: "the product's id or its SKU", maxLength: 255 }),

@@ -8,7 +8,7 @@ import { parseAmount, parseLimit } from '#kernel/core/money.ts';
 import { oneOf, text } from '#kernel/core/schemas.ts';
 import type { Store } from '#kernel/event-store/store.ts';
 import { answerResult, sendAnswer } from '#kernel/http/answer.ts';
-import { answerKeysOf, type KeyedRequest } from '#kernel/http/idempotency.ts';
+import { answerKeysOf, type KeyedRequest, NEVER } from '#kernel/http/idempotency.ts';
 import { cursorOf, endOf, lastMomentOf, limitOf, momentInput, momentOf, pageQuery } from '#kernel/http/input.ts';
 import {
   AMOUNT_CODES,
@@ -51,9 +51,6 @@ export interface WalletRoutePorts {
   /** How long an Idempotency-Key is kept, milliseconds. */
   readonly idempotencyTtlMs: number;
 }
-
-/** A reference is kept as long as the wallet: until a moment that PostgreSQL's microseconds hold in a safe integer. */
-const NEVER = Date.UTC(2200, 0, 1);
 
 const walletParams = Type.Object({ id: Type.String({ description: "the wallet's id or the user's", maxLength: 255 }) });
 
