@@ -3,7 +3,16 @@ import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 
 /** The services that a process can run. */
-export const SERVICE_NAMES = ['payments', 'fraud', 'wallets', 'gateway', 'metrics', 'catalog', 'inventory'] as const;
+export const SERVICE_NAMES = [
+  'payments',
+  'fraud',
+  'wallets',
+  'gateway',
+  'metrics',
+  'catalog',
+  'inventory',
+  'purchases',
+] as const;
 export type ServiceName = (typeof SERVICE_NAMES)[number];
 
 /** What a process can do: run services, and serve the HTTP API of all of them, wherever they run. */
@@ -78,6 +87,7 @@ export const SETTINGS = {
   gatewayDatabaseUrl: ownDatabase('gateway'),
   catalogDatabaseUrl: ownDatabase('catalog'),
   inventoryDatabaseUrl: ownDatabase('inventory'),
+  purchasesDatabaseUrl: ownDatabase('purchases'),
   metricsDatabaseUrl: ownDatabase('metrics'),
   services: {
     env: 'CAUDAL_SERVICES',
@@ -200,6 +210,10 @@ export const SETTINGS = {
     'how long no call is made after 5 failed ones in a row; then one is let through',
   ),
   gatewayConcurrency: integer('GATEWAY_CONCURRENCY', 256, 'gateway calls on their way at once'),
+  reservationTtlMs: integer('RESERVATION_TTL_MS', 900_000, 'how long stock is kept for a purchase that is not paid'),
+  maxReservations: integer('RESERVATIONS_MAX', 10_000, 'purchases that one product is kept for at the same time'),
+  reserveDeadlineMs: integer('PURCHASE_RESERVE_DEADLINE_MS', 30_000, 'a purchase without its stock ends after so long'),
+  purchasePaymentDeadlineMs: integer('PURCHASE_PAYMENT_DEADLINE_MS', 3_600_000, 'and one without its payment'),
   maxWaiters: integer('PREFER_WAIT_MAX_WAITERS', 10_000, 'requests that wait for a final status at once'),
   dlqReplaysPerSecond: integer('DLQ_REPLAYS_PER_SECOND', 100, 'dead letters replayed per second'),
   dlqTopicReadMax: integer(

@@ -14,6 +14,7 @@ const KEYS = {
   wallet: '019aaf00-0000-7000-a000-000000000001',
   stream: '019aaf00-0000-7000-b000-000000000001',
   product: '019aaf00-0000-8000-8000-000000000001',
+  purchase: '019aaf00-0000-7000-8000-000000000002',
 } as const;
 type KeyName = keyof typeof KEYS;
 
@@ -29,6 +30,11 @@ const MOVEMENTS = ['wallet.debited', 'wallet.debit.declined', 'wallet.credited',
 const REQUESTS_TO_GATEWAY = ['gateway.charge.requested', 'gateway.refund.requested'];
 const PRODUCT_TYPES = ['product.created', 'product.updated', 'product.deleted'];
 const STOCK_TYPES = ['inventory.stock.updated', 'inventory.stock.low', 'inventory.stock.out'];
+const KEPT_TYPES = ['reserved', 'reservation.declined', 'released', 'committed'].map((name) => `inventory.${name}`);
+const PURCHASE_TYPES = [
+  ...['created', 'payment.requested', 'confirmed', 'completed', 'cancelled', 'returned'],
+  ...['refund.requested', 'refunded', 'refund.failed'],
+].map((name) => `purchase.${name}`);
 const ANSWERS_OF_GATEWAY = ['gateway.charge.sent', 'gateway.charge.answered', 'gateway.refund.answered'];
 
 /** Kinds of events: the types, and what of their payload says where they go. */
@@ -49,6 +55,8 @@ const KINDS = {
   'change of a product': [PRODUCT_TYPES, { product_id: KEYS.product }],
   malformed: [[...PAYMENT_TYPES, ...REFUND_TYPES], null],
   'change of stock': [STOCK_TYPES, { product_id: KEYS.product }],
+  'kept for a purchase': [KEPT_TYPES, { product_id: KEYS.product, purchase_id: KEYS.purchase }],
+  'step of a purchase': [PURCHASE_TYPES, { ...ofPayment, purchase_id: KEYS.purchase, customer_id: KEYS.user }],
   'malformed product': [PRODUCT_TYPES, null],
 } as const satisfies Record<string, readonly [readonly string[], object | null]>;
 type Kind = keyof typeof KINDS;
@@ -73,6 +81,8 @@ const EACH_ITS_OWN_TOPIC: Table = {
   malformed: ['stream'],
   'change of a product': ['product', 'product-events'],
   'change of stock': ['product', 'inventory-events'],
+  'kept for a purchase': ['product', 'inventory-events'],
+  'step of a purchase': ['purchase', 'purchase-events'],
   'malformed product': ['stream', 'product-events'],
 };
 
@@ -100,6 +110,8 @@ const TABLES: Readonly<Record<string, Table>> = {
     malformed: ['stream', ONE, 'odd'],
     'change of a product': ['product', 'product-events'],
     'change of stock': ['product', 'inventory-events'],
+    'kept for a purchase': ['product', 'inventory-events'],
+    'step of a purchase': ['purchase', 'purchase-events'],
     'malformed product': ['stream', 'product-events'],
   },
   'by-flow': {
@@ -119,6 +131,8 @@ const TABLES: Readonly<Record<string, Table>> = {
     malformed: ['stream', EXTERNAL],
     'change of a product': ['product', 'product-events'],
     'change of stock': ['product', 'inventory-events'],
+    'kept for a purchase': ['product', 'inventory-events'],
+    'step of a purchase': ['purchase', 'purchase-events'],
     'malformed product': ['stream', 'product-events'],
   },
   'by-service': {
@@ -138,6 +152,8 @@ const TABLES: Readonly<Record<string, Table>> = {
     malformed: ['stream', 'payment-events'],
     'change of a product': ['product', 'product-events'],
     'change of stock': ['product', 'inventory-events'],
+    'kept for a purchase': ['product', 'inventory-events'],
+    'step of a purchase': ['purchase', 'purchase-events'],
     'malformed product': ['stream', 'product-events'],
   },
 };
@@ -206,7 +222,7 @@ for (const topology of TOPOLOGIES) {
 
     test('has every event type of every service but the internal ones', () => {
       const produced = defaultServices().flatMap(({ produces }) => produces.map(({ type }) => type));
-      const internal = ['payments.saga.advanced', 'gateway.attempt.recorded'];
+      const internal = ['payments.saga.advanced', 'gateway.attempt.recorded', 'purchase.saga.advanced'];
       assert.deepEqual([...topology.routes.keys()].sort(), produced.filter((type) => !internal.includes(type)).sort());
       for (const type of internal) assert.deepEqual(placesOf(topology, eventOf(type, ofPayment)), []);
     });
@@ -249,6 +265,7 @@ test('by-service: a type is on the topic of the service that produces it', () =>
     gateway: 'gateway-events',
     catalog: 'product-events',
     inventory: 'inventory-events',
+    purchases: 'purchase-events',
   };
   for (const { name, produces } of defaultServices())
     for (const { type } of produces)

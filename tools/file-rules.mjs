@@ -28,6 +28,7 @@ const NAMES_WITH_A_REASON = {
   'gateway/reconciliation.ts': "compares a gateway's own record with ours",
   'gateway/settings.ts': 'what the worker and its attempts can be told',
   'metrics/sampler.ts': 'looks at the process from outside of any decision',
+  'purchases/pricing.ts': 'what the lines of a request cost, by what the catalog has told',
   'wallets/ledger.ts': 'the accounts and postings of double entry',
 };
 const SERVICE_INDEX = /^src\/services\/[^/]+\/index\.ts$/;

@@ -6,7 +6,7 @@ const SERVICE = '^src/services/([^/]+)/';
 const NPM = 'node_modules/';
 
 /** Files that have decisions and data only: no I/O, no clock, no framework. */
-const PURE = String.raw`(contract|[a-z.-]*(saga|decider))\.ts$`;
+const PURE = String.raw`(contract|[a-z.-]*(saga|decider|state))\.ts$`;
 
 /** The in-memory twins of the kernel's ports, which tests and simulations run on. */
 const TWIN = '^src/kernel/[^/]+/memory/';
@@ -82,7 +82,7 @@ export const rules = [
   ),
   rule(
     'decisions-are-pure',
-    'Deciders, sagas and contracts import only the core, contracts, and each other within the service.',
+    'Deciders, sagas, states and contracts import only the core, contracts, and each other within the service.',
     { path: SERVICE + PURE },
     { pathNot: `^src/kernel/core/|^src/services/($1/${PURE}|[^/]+/contract\\.ts$)|${NPM}@sinclair/typebox/` },
   ),

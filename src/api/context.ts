@@ -58,6 +58,7 @@ export interface ApiContext {
   readonly wallets?: ServicePorts;
   readonly catalog?: ServicePorts;
   readonly inventory?: ServicePorts;
+  readonly purchases?: ServicePorts & { readonly tail: Tail };
   readonly paymentSettings: PaymentSettings;
   /** True when the card gateway in use takes no charge without a token. */
   readonly tokenRequired: boolean;

@@ -4,8 +4,14 @@ import { webhookRoutes } from '#services/gateway/routes.ts';
 import { inventoryRoutes } from '#services/inventory/routes.ts';
 import { refundRoutes } from '#services/payments/refund.routes.ts';
 import { paymentRoutes } from '#services/payments/routes.ts';
+import { purchaseRoutes } from '#services/purchases/routes.ts';
 import { ledgerRoutes, walletRoutes } from '#services/wallets/routes.ts';
-import { completedPayments, createCompletionWaiter } from './completion.ts';
+import {
+  type CompletionWaiter,
+  createCompletionWaiter,
+  paymentCompletions,
+  purchaseCompletions,
+} from './completion.ts';
 import type { ApiContext } from './context.ts';
 import { createRateLimit } from './rate-limit.ts';
 import { configRoutes } from './routes/config.ts';
@@ -29,7 +35,8 @@ const COMPLETION_POLL_MS = 100;
 
 export function apiRoutes(context: ApiContext): ApiRoutes {
   const { settings, clock, ids, log, tokenRequired } = context;
-  let stop: () => void = () => undefined;
+  const waiters: Pick<CompletionWaiter<unknown>, 'stop'>[] = [];
+  const waiterSettings = { maxWaiters: settings.maxWaiters, pollMs: COMPLETION_POLL_MS };
   const withoutBase: FastifyPluginAsync[] = [];
   const replays = createRateLimit(settings.dlqReplaysPerSecond, clock);
   const baseOnly: FastifyPluginAsync[] = [
@@ -40,11 +47,8 @@ export function apiRoutes(context: ApiContext): ApiRoutes {
   ];
   if (context.payments !== undefined) {
     const { executor, store, sql, tail } = context.payments;
-    const completion = createCompletionWaiter(
-      { maxWaiters: settings.maxWaiters, pollMs: COMPLETION_POLL_MS },
-      { tail, log, completed: (paymentIds) => completedPayments(store, paymentIds) },
-    );
-    stop = () => completion.stop();
+    const completion = createCompletionWaiter(paymentCompletions(store), waiterSettings, { tail, log });
+    waiters.push(completion);
     withoutBase.push(
       paymentRoutes({ executor, store, sql, completion, clock, ids, tokenRequired, ...settings }),
       refundRoutes({ executor, sql, clock, ids, ...settings }),
@@ -59,6 +63,15 @@ export function apiRoutes(context: ApiContext): ApiRoutes {
   }
   if (context.catalog !== undefined) baseOnly.push(productRoutes({ ...context.catalog, clock, ...settings }));
   if (context.inventory !== undefined) baseOnly.push(inventoryRoutes({ ...context.inventory, clock, ...settings }));
+  if (context.purchases !== undefined) {
+    const { executor, store, sql, tail } = context.purchases;
+    const completion = createCompletionWaiter(purchaseCompletions(store), waiterSettings, { tail, log });
+    waiters.push(completion);
+    baseOnly.push(purchaseRoutes({ executor, sql, completion, clock, ids, tokenRequired, ...settings }));
+  }
   if (context.webhooks !== undefined) baseOnly.push(webhookRoutes({ ...context.webhooks, clock, ids, log }));
+  const stop = (): void => {
+    for (const waiter of waiters) waiter.stop();
+  };
   return { all: [...withoutBase, ...baseOnly], withoutBase, stop };
 }

@@ -37,6 +37,7 @@ export function apiContext(parts: Parts): ApiContext {
   const gateway = portsOf('gateway');
   const catalog = portsOf('catalog');
   const inventory = portsOf('inventory');
+  const purchases = portsOf('purchases');
   const streams = streamsOf(homes, inputs);
   return {
     settings: {
@@ -58,6 +59,7 @@ export function apiContext(parts: Parts): ApiContext {
     ...(wallets !== undefined && { wallets }),
     ...(catalog !== undefined && { catalog }),
     ...(inventory !== undefined && { inventory }),
+    ...(purchases !== undefined && { purchases: { ...purchases, tail: homes.of('purchases').kernel.tail } }),
     paymentSettings: inputs.paymentSettings,
     tokenRequired: inputs.provider.requiresToken,
     ...(kernel.deadLetterTopics !== undefined && {

@@ -13,7 +13,15 @@ const SOURCE = join(import.meta.dirname, '..');
 const KERNEL_MIGRATIONS: MigrationSource = { scope: 'kernel', directory: join(SOURCE, 'kernel/postgres/migrations') };
 
 /** The services that have tables, hence migrations, of their own. */
-export const SERVICES_WITH_TABLES = ['payments', 'wallets', 'gateway', 'catalog', 'inventory', 'metrics'] as const;
+export const SERVICES_WITH_TABLES = [
+  'payments',
+  'wallets',
+  'gateway',
+  'catalog',
+  'inventory',
+  'purchases',
+  'metrics',
+] as const;
 
 /** An open database, brought to the present schema. */
 export interface Database {

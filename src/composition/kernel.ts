@@ -25,7 +25,9 @@ import { createProcessor, type Processor, type ProcessorPorts } from '#kernel/pr
 import type { ServiceDefinition } from '#kernel/processor/service.ts';
 import { createFollower, type Follower } from '#kernel/projections/follower.ts';
 import { createWorkList, type WorkList } from '#services/gateway/queries.ts';
+import { type DueReservation, dueReservations } from '#services/inventory/queries.ts';
 import { dueSagas } from '#services/payments/queries.ts';
+import { duePurchases } from '#services/purchases/queries.ts';
 import type { Config } from '#src/config.ts';
 import { topologyOf } from '#src/topologies.ts';
 import type { Bus, StoreSide } from './bus.ts';
@@ -53,6 +55,10 @@ export interface Backend {
   readonly workList: WorkList;
   /** See `dueSagas` of the payments service. */
   dueSagas(now: number, limit: number): Promise<readonly string[]>;
+  /** See `duePurchases` of the purchases service. */
+  duePurchases(now: number, limit: number): Promise<readonly string[]>;
+  /** See `dueReservations` of the inventory service. */
+  dueReservations(now: number, limit: number): Promise<readonly DueReservation[]>;
   readonly clock: Scheduler;
   readonly ids: IdSource;
   /** 0 ≤ x < 1. */
@@ -82,6 +88,8 @@ export async function createPostgresBackend(
     bus: await openBus(config, { id: storeId, sql: pool, source }, clock, log),
     workList: createWorkList(pool),
     dueSagas: (now, limit) => dueSagas(pool, now, limit),
+    duePurchases: (now, limit) => duePurchases(pool, now, limit),
+    dueReservations: (now, limit) => dueReservations(pool, now, limit),
     clock,
     ids: createIdSource(clock),
     random: Math.random,

@@ -13,20 +13,21 @@ import type { GatewayProvider } from '#services/gateway/provider.ts';
 import { createSimulatorProvider } from '#services/gateway/providers/simulator.ts';
 import { DEFAULT_GATEWAY_SETTINGS, type GatewaySettings } from '#services/gateway/settings.ts';
 import { createGatewayWorker, type GatewayWorker } from '#services/gateway/worker.ts';
+import { DEFAULT_STOCK_SETTINGS, type StockSettings } from '#services/inventory/decider.ts';
 import { inventoryService } from '#services/inventory/index.ts';
-import { PAYMENT } from '#services/payments/contract.ts';
 import { paymentsService } from '#services/payments/index.ts';
 import { DEFAULT_PAYMENT_SETTINGS, type PaymentSettings } from '#services/payments/payment.decider.ts';
+import { purchasesService } from '#services/purchases/index.ts';
+import { DEFAULT_PURCHASE_SETTINGS, type PurchaseSettings } from '#services/purchases/saga.ts';
 import { walletsService } from '#services/wallets/index.ts';
 import type { Config, ServiceName } from '#src/config.ts';
-import { createHold } from './hold.ts';
-import { createJob, type Job } from './jobs.ts';
 import type { Kernel } from './kernel.ts';
+import { createSweepers } from './sweepers.ts';
 
 /** Of a process that checks nothing: the rules are for those that do. */
 const NO_RULES: WatchedRules = { current: () => ({ threshold: 0, rules: [] }), stop: () => undefined };
 /** The services that the API has requests for. */
-const TAKE_REQUESTS: readonly ServiceName[] = ['payments', 'wallets', 'gateway', 'catalog', 'inventory'];
+const TAKE_REQUESTS: readonly ServiceName[] = ['payments', 'wallets', 'gateway', 'catalog', 'inventory', 'purchases'];
 const RULES_LOOK_MS = 1000;
 const PROJECT = resolve(import.meta.dirname, '../..');
 
@@ -35,6 +36,8 @@ export interface ServiceInputs {
   readonly rules: WatchedRules;
   readonly gatewaySettings: GatewaySettings;
   readonly paymentSettings: PaymentSettings;
+  readonly stockSettings: StockSettings;
+  readonly purchaseSettings: PurchaseSettings;
   readonly provider: GatewayProvider;
 }
 
@@ -46,7 +49,8 @@ export function serviceDefinitions(inputs: ServiceInputs): ReadonlyMap<ServiceNa
     ['gateway', gatewayService(inputs.gatewaySettings)],
     ['payments', paymentsService(inputs.paymentSettings)],
     ['catalog', catalogService],
-    ['inventory', inventoryService],
+    ['inventory', inventoryService(inputs.stockSettings)],
+    ['purchases', purchasesService(inputs.purchaseSettings)],
   ]);
 }
 
@@ -89,6 +93,16 @@ export async function prepareServices(
       fraudDeadlineMs: config.fraudDeadlineMs,
       debitDeadlineMs: config.debitDeadlineMs,
       gatewayDeadlineMs: config.gatewayDeadlineMs,
+    },
+    stockSettings: {
+      ...DEFAULT_STOCK_SETTINGS,
+      reservationTtlMs: config.reservationTtlMs,
+      maxReservations: config.maxReservations,
+    },
+    purchaseSettings: {
+      ...DEFAULT_PURCHASE_SETTINGS,
+      reserveDeadlineMs: config.reserveDeadlineMs,
+      paymentDeadlineMs: config.purchasePaymentDeadlineMs,
     },
     provider: createSimulatorProvider({
       baseUrl: gatewayUrl,
@@ -144,8 +158,7 @@ export function runServices(parts: Parts): RunningServices {
   const all = [...processors.values(), ...requestsOnly.values()];
   const gateway = processors.get('gateway');
   if (gateway !== undefined) worker = gatewayWorker(parts, gateway);
-  const payments = processors.get('payments');
-  const sweeper = payments === undefined ? undefined : sagaSweeper(parts, payments);
+  const sweepers = createSweepers(parts, processors);
 
   return {
     processors,
@@ -158,10 +171,10 @@ export function runServices(parts: Parts): RunningServices {
       for (const processor of all) await processor.start();
       for (const follower of followers) await follower.start();
       worker?.start();
-      sweeper?.start();
+      for (const sweeper of sweepers) sweeper.start();
     },
     stop: async () => {
-      await sweeper?.stop();
+      await Promise.all(sweepers.map((sweeper) => sweeper.stop()));
       await worker?.stop();
       await Promise.all(all.map((processor) => processor.stop()));
       await Promise.all(followers.map((follower) => follower.stop()));
@@ -180,27 +193,4 @@ function gatewayWorker({ kernelOf, inputs, onGatewayCall, log }: Parts, executor
     log,
     onCall: onGatewayCall,
   });
-}
-
-/** Tells overdue sagas so; any instance may, since the payment itself decides whether it is true. */
-function sagaSweeper({ config, kernelOf, log }: Parts, payments: Processor): Job {
-  const kernel = kernelOf('payments');
-  const { dueSagas, clock, ids } = kernel.backend;
-  // After Kafka was away others may join their groups only when the sessions from before have run out.
-  const restMs = config.fraudDeadlineMs + (kernel.relay === undefined ? 0 : config.kafkaSessionTimeoutMs);
-  const isHeld = createHold(() => kernel.relay?.trouble ?? payments.status().trouble, restMs, clock);
-  const sweep = async (): Promise<void> => {
-    if (isHeld()) return;
-    const due = await dueSagas(clock.now(), config.sweepLimit);
-    await Promise.all(
-      due.map((id) =>
-        payments.execute({
-          commands: [{ aggregate: PAYMENT, id, command: { type: 'DeadlinePassed' } }],
-          traceId: ids.traceId(),
-          answer: () => null,
-        }),
-      ),
-    );
-  };
-  return createJob('saga sweeper', config.sweepMs, sweep, log, clock);
 }

@@ -5,10 +5,12 @@ import { isWalletAccount, type Posting, postings } from '#services/wallets/ledge
 import { auditDelivery, type DeliveryFacts, noDeliveries } from './delivery-audit.ts';
 import { type Finding, nameOf } from './finding.ts';
 import { auditAtRest, auditPayment, type PaymentFacts, unknownPayment } from './payment-audit.ts';
+import { auditPurchase, auditPurchaseAtRest, type PurchaseFacts, purchaseOf } from './purchase-audit.ts';
+import { auditStock, NO_STOCK_YET, type StockFacts } from './stock-audit.ts';
 import { auditWallet, type WalletFacts } from './wallet-audit.ts';
 
 /**
- * Derives from the log alone what must be true of the money, apart from the code that moves it. It is shown every event,
+ * Derives from the log alone what must be true of the money and of what it buys, apart from the code that moves them. It is shown every event,
  * each stream's in order and each cause before its effects, and tells at once what an event breaks.
  */
 export interface Auditor {
@@ -18,6 +20,8 @@ export interface Auditor {
   atRest(): readonly Finding[];
   payment(id: string): PaymentFacts | undefined;
   wallet(id: string): WalletFacts | undefined;
+  stock(productId: string): StockFacts | undefined;
+  purchase(id: string): PurchaseFacts | undefined;
   /** The balance of an account of the ledger that is no wallet's, minor units. */
   balance(account: string, currency: string): number;
 }
@@ -33,13 +37,16 @@ export interface Facts<T> {
 export interface AuditMemory {
   readonly payments: Facts<PaymentFacts>;
   readonly wallets: Facts<WalletFacts>;
+  /** By product. */
+  readonly stock: Facts<StockFacts>;
+  readonly purchases: Facts<PurchaseFacts>;
   /** By process: the correlation id of its events. */
   readonly deliveries: Facts<DeliveryFacts>;
 }
 
 /** A memory without limits. */
 export function unboundedMemory(): AuditMemory {
-  return { payments: new Map(), wallets: new Map(), deliveries: new Map() };
+  return { payments: new Map(), wallets: new Map(), stock: new Map(), purchases: new Map(), deliveries: new Map() };
 }
 
 /**
@@ -47,7 +54,7 @@ export function unboundedMemory(): AuditMemory {
  * @param memory what is missing in it counts as never seen
  */
 export function createAuditor(lane: Lane, memory: AuditMemory = unboundedMemory()): Auditor {
-  const { payments, wallets, deliveries } = memory;
+  const { payments, wallets, stock, purchases, deliveries } = memory;
   const accounts = new Map<string, number>();
   const sums = new Map<string, number>();
 
@@ -79,14 +86,42 @@ export function createAuditor(lane: Lane, memory: AuditMemory = unboundedMemory(
     return findings;
   };
 
+  const observeStock = (event: RecordedEvent): readonly Finding[] => {
+    if (event.aggregateType !== 'stock') return [];
+    const before = event.streamPosition === 1 ? NO_STOCK_YET : stock.get(event.aggregateId);
+    const { facts, findings } = auditStock(before, event);
+    stock.set(event.aggregateId, facts);
+    return findings;
+  };
+
+  const observePurchase = (event: RecordedEvent): readonly Finding[] => {
+    const id = purchaseOf(event);
+    if (id === undefined) return [];
+    const { facts, findings } = auditPurchase(purchases.get(id), event, (paymentId) => payments.get(paymentId));
+    if (facts !== undefined) purchases.set(id, facts);
+    return findings;
+  };
+
   const observeDelivery = (event: RecordedEvent): readonly Finding[] =>
     auditDelivery(factsOf(deliveries, event.metadata.correlationid, noDeliveries), event, lane);
 
   return {
-    observe: (event) => [...post(event), ...observePayment(event), ...observeWallet(event), ...observeDelivery(event)],
-    atRest: () => [...payments.values()].flatMap(auditAtRest),
+    observe: (event) => [
+      ...post(event),
+      ...observePayment(event),
+      ...observeWallet(event),
+      ...observeStock(event),
+      ...observePurchase(event),
+      ...observeDelivery(event),
+    ],
+    atRest: () => [
+      ...[...payments.values()].flatMap(auditAtRest),
+      ...[...purchases.values()].flatMap((facts) => auditPurchaseAtRest(facts, payments.get(facts.paymentId))),
+    ],
     payment: (id) => payments.get(id),
     wallet: (id) => wallets.get(id),
+    stock: (productId) => stock.get(productId),
+    purchase: (id) => purchases.get(id),
     balance: (account, currency) => accounts.get(`${account} ${currency}`) ?? 0,
   };
 }
@@ -105,8 +140,9 @@ function unreadable(event: RecordedEvent, why: string): Finding {
   return { invariant: 'balanced', message, eventId: event.id };
 }
 
-/** The payment that an event speaks of. */
-export function paymentOf({ type, data }: RecordedEvent): string | undefined {
+/** The payment that an event speaks of; a purchase names one before there is any. */
+export function paymentOf({ type, aggregateType, data }: RecordedEvent): string | undefined {
+  if (aggregateType === 'purchase') return undefined;
   if (data.payment_id !== undefined) return data.payment_id;
   return type.startsWith('payments.') ? data.id : undefined;
 }

@@ -2,10 +2,10 @@ import type { Lane } from '#kernel/bus/topology.ts';
 import type { RecordedEvent } from '#kernel/core/event.ts';
 import { type Finding, nameOf } from './finding.ts';
 
-/** An event that can be a cause: its number in the order of the log, its topic, and the types of its effects so far. */
+/** An event that can be a cause: its number in the order of the log, its lane, and its effects so far, by type and stream. */
 interface Cause {
   readonly order: number;
-  readonly topic: string;
+  readonly lane: string;
   readonly chain: number;
   readonly stream: string;
   readonly effects: string[];
@@ -17,7 +17,7 @@ export interface DeliveryFacts {
   readonly causes: Map<string, Cause>;
   /** How many events were on the bus so far. */
   count: number;
-  /** `reader topic`, and the chain or the stream of the cause: the latest cause that took effect. */
+  /** `reader lane`, and the chain or the stream of the cause: the latest cause that took effect. */
   readonly latest: Map<string, number>;
 }
 
@@ -33,18 +33,18 @@ export function noDeliveries(): DeliveryFacts {
 
 /**
  * Takes an event into what is known of the deliveries within its process: as the effect of its cause, and as a cause
- * itself. A message leads to at most one event of each type; a second one shows that it was handled twice.
+ * itself. A message leads to at most one event of each type in each stream; a second one shows that it was handled twice.
  */
 export function auditDelivery(facts: DeliveryFacts, event: RecordedEvent, lane: Lane): readonly Finding[] {
   const findings = effectOf(facts, event);
-  const topic = lane(event);
-  if (topic !== undefined) remember(facts, event, topic);
+  const name = lane(event);
+  if (name !== undefined) remember(facts, event, name);
   return findings;
 }
 
-function remember(facts: DeliveryFacts, { id, chain, aggregateId }: RecordedEvent, topic: string): void {
+function remember(facts: DeliveryFacts, { id, chain, aggregateId }: RecordedEvent, lane: string): void {
   const { causes } = facts;
-  causes.set(id, { order: facts.count, topic, chain, stream: aggregateId, effects: [] });
+  causes.set(id, { order: facts.count, lane, chain, stream: aggregateId, effects: [] });
   facts.count += 1;
   if (causes.size > MAX_CAUSES) causes.delete(causes.keys().next().value!);
 }
@@ -55,14 +55,15 @@ function effectOf({ causes, latest }: DeliveryFacts, event: RecordedEvent): read
   if (cause === undefined) return [];
   const subject = event.metadata.correlationid;
   const findings: Finding[] = [];
-  if (cause.effects.includes(event.type)) {
+  const effect = `${event.type} ${event.aggregateId}`;
+  if (cause.effects.includes(effect)) {
     const message = `event ${causeId} led to ${event.type} twice: it was handled twice (${nameOf(event)})`;
     findings.push({ invariant: 'handled_once', message, eventId: event.id, subject });
   } else {
-    cause.effects.push(event.type);
+    cause.effects.push(effect);
   }
   // Streams of one commit stand in the log in the order of their names, whatever was decided first.
-  const reader = `${event.aggregateType} ${event.aggregateId} ${cause.topic}`;
+  const reader = `${event.aggregateType} ${event.aggregateId} ${cause.lane}`;
   // Between streams that several processes write there is no order but that of causes: what two of them store at the same
   // moment may be seen either way round.
   const orders = [`${reader} in ${cause.chain}`, `${reader} of ${cause.stream}`];

@@ -7,6 +7,8 @@ export const INVARIANTS = {
   one_final_status: 'a payment has one final status, and follows its steps',
   taken_once: 'a payment is taken by at most one successful debit or charge, and only what was taken is approved',
   refunds_within: 'what is given back of a payment is never more than what was taken',
+  stock_adds_up: 'no more is sold or promised than there is, and what is reserved are the open reservations',
+  paid_and_delivered: 'a purchase is paid and its units have left the house, or neither',
   gateway_agrees: 'what the gateway took is what the ledger says it took',
   read_model: 'every read model equals the fold of its events',
   handled_once: 'every event of the bus takes effect once',
@@ -24,7 +26,7 @@ export interface Finding {
   readonly message: string;
   /** The first event that shows it, where one does. */
   readonly eventId?: string;
-  /** The payment, wallet or account concerned. */
+  /** The payment, wallet, account, product or purchase concerned. */
   readonly subject?: string;
 }
 

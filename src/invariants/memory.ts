@@ -2,16 +2,19 @@ import { LRUCache } from 'lru-cache';
 import type { Lane } from '#kernel/bus/topology.ts';
 import type { RecordedEvent } from '#kernel/core/event.ts';
 import type { LogPosition } from '#kernel/core/log-position.ts';
+import { purchaseIdOf } from '#services/purchases/contract.ts';
 import { WALLET } from '#services/wallets/contract.ts';
 import { type AuditMemory, paymentOf } from './auditor.ts';
 import { auditDelivery, type DeliveryFacts, noDeliveries } from './delivery-audit.ts';
 import { factsOfPast, type PaymentFacts } from './payment-audit.ts';
+import type { PurchaseFacts } from './purchase-audit.ts';
+import type { StockFacts } from './stock-audit.ts';
 import type { WalletFacts } from './wallet-audit.ts';
 
 export interface MemoryLimits {
-  /** Payments remembered, at least as many as the events of a page. */
+  /** Payments remembered, and purchases, at least as many as the events of a page. */
   readonly maxPayments: number;
-  /** Wallets remembered, at least as many as the events of a page. */
+  /** Wallets remembered, and products, at least as many as the events of a page. */
   readonly maxWallets: number;
 }
 
@@ -45,7 +48,10 @@ export interface Past {
   walletsBefore(moments: readonly WalletMoment[]): Promise<ReadonlyMap<string, WalletFacts>>;
 }
 
-/** A memory of limited size: what it has forgotten is read again from the streams. */
+/**
+ * A memory of limited size: what it has forgotten of payments and wallets is read again from the streams; stock is known again
+ * from its next event, and a purchase that was forgotten stays unknown.
+ */
 export interface BoundedMemory extends AuditMemory {
   /**
    * Makes sure that everything is known that the auditor of these events needs.
@@ -61,6 +67,8 @@ export function createBoundedMemory(lane: Lane, limits: MemoryLimits, past: Past
   const payments = new LRUCache<string, PaymentFacts>({ max: limits.maxPayments });
   const deliveries = new LRUCache<string, DeliveryFacts>({ max: limits.maxPayments });
   const wallets = new LRUCache<string, WalletFacts>({ max: limits.maxWallets });
+  const stock = new LRUCache<string, StockFacts>({ max: limits.maxWallets });
+  const purchases = new LRUCache<string, PurchaseFacts>({ max: limits.maxPayments });
 
   const keepPayment = (id: string, { events, blind }: PastPayment): void => {
     const delivered = noDeliveries();
@@ -73,6 +81,8 @@ export function createBoundedMemory(lane: Lane, limits: MemoryLimits, past: Past
     payments,
     deliveries,
     wallets,
+    stock,
+    purchases,
     recall: async (events, position) => {
       const { unknownPayments, unknownWallets } = findUnknown(events, { payments, deliveries, wallets });
       if (unknownWallets.length > 0)
@@ -82,13 +92,16 @@ export function createBoundedMemory(lane: Lane, limits: MemoryLimits, past: Past
       for (const [id, payment] of found) keepPayment(id, payment);
     },
     clear: () => {
-      for (const cache of [payments, deliveries, wallets]) cache.clear();
+      for (const cache of [payments, deliveries, wallets, stock, purchases]) cache.clear();
     },
   };
 }
 
 /** What events speak of that is not remembered, and that does not begin with them. */
-function findUnknown(events: readonly RecordedEvent[], { payments, deliveries, wallets }: AuditMemory) {
+function findUnknown(
+  events: readonly RecordedEvent[],
+  { payments, deliveries, wallets }: Pick<AuditMemory, 'payments' | 'deliveries' | 'wallets'>,
+) {
   const met = new Set<string>();
   const unknownPayments: string[] = [];
   const unknownWallets: WalletMoment[] = [];
@@ -97,7 +110,9 @@ function findUnknown(events: readonly RecordedEvent[], { payments, deliveries, w
     const payment = paymentOf(event);
     if (payment !== undefined && isNew(met, payment)) {
       const begins = event.type === 'payments.created' && streamPosition === 1;
-      const isKnown = payments.get(payment) !== undefined && deliveries.get(payment) !== undefined;
+      // The payment of a purchase is part of that purchase's process.
+      const isDelivered = purchaseIdOf(payment) !== undefined || deliveries.get(payment) !== undefined;
+      const isKnown = payments.get(payment) !== undefined && isDelivered;
       if (!begins && !isKnown) unknownPayments.push(payment);
     }
     if (aggregateType === WALLET && isNew(met, `${WALLET} ${aggregateId}`)) {

@@ -41,7 +41,8 @@ export function unknownPayment(id: string): PaymentFacts {
   };
 }
 
-function keptMinor(facts: PaymentFacts): number {
+/** Taken and not given back. */
+export function keptMinor(facts: PaymentFacts): number {
   return facts.takenMinor - facts.givenBackMinor;
 }
 

@@ -102,6 +102,7 @@ describe('a cluster with Kafka', () => {
         'metrics-1',
         'catalog-1',
         'inventory-1',
+        'purchases-1',
         'api-1',
       ],
     );
@@ -142,7 +143,7 @@ describe('a cluster with Kafka', () => {
   test('ends all of it when it is told to', async () => {
     const files = ['postgres/postmaster.pid', 'kafka/broker-1/broker.pid', 'simulator.pid'];
     const pids = [...view().instances.map(({ pid }) => pid!), ...(await pidsIn(cluster.dataDir, ...files))];
-    assert.equal(pids.length, 12);
+    assert.equal(pids.length, 13);
     for (const pid of pids) assert.ok(processExists(pid), String(pid));
     cluster.child.kill('SIGTERM');
     assert.deepEqual(await cluster.ended, [0, null], cluster.said());
@@ -158,7 +159,7 @@ describe('a cluster without Kafka', () => {
     const ok = / (\w+)-1 {2}ok {2}pid (\d+) {2}port \d+/;
     const running = (): Record<string, string> =>
       Object.fromEntries(lines.map((line) => ok.exec(line)?.slice(1) ?? []).filter(({ length }) => length > 0));
-    await untilPrinted('all of them work', cluster, () => Object.keys(running()).length === 7);
+    await untilPrinted('all of them work', cluster, () => Object.keys(running()).length === 8);
     assert.ok(
       lines.some((line) => / 0 payments completed, 0\.0 a second {3}\d+ partitions without an owner$/.test(line)),
     );
@@ -185,13 +186,13 @@ test('a cluster that cannot work is refused', async () => {
   const wrong: readonly [string, RegExp][] = [
     [
       'cashiers=1',
-      /There is no role "cashiers"; known are payments, fraud, wallets, gateway, metrics, catalog, inventory, api\./,
+      /There is no role "cashiers"; known are payments, fraud, wallets, gateway, metrics, catalog, inventory, purchases, api\./,
     ],
     ['payments=many', /"payments=many" is not a role and a whole number, such as payments=2\./],
     ['payments', /"payments" is not a role and a whole number/],
-    ['api=0', /api=0: without api payments stand still; only metrics, catalog, inventory can be 0\./],
+    ['api=0', /api=0: without api payments stand still; only metrics, catalog, inventory, purchases can be 0\./],
     ['payments=1,payments=2', /payments is named twice\./],
-    ['payments=10,wallets=3', /These are 19 processes; there may be 16 at most\./],
+    ['payments=10,wallets=3', /These are 20 processes; there may be 16 at most\./],
   ];
   for (const [instances, message] of wrong) {
     const { code, stderr } = await runProgram(['cluster', '--instances', instances], { CAUDAL_DATA: '/nowhere' });

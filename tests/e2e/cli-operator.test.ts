@@ -198,9 +198,12 @@ describe('an operator on the command line', () => {
     assert.deepEqual(names.sort(), [
       'catalog.products',
       'gateway.operations',
+      'inventory.reservations',
       'inventory.stock',
       'payments.refunds',
       'payments.saga_projections',
+      'purchases.offers',
+      'purchases.purchases',
       'wallets.ledger_accounts',
       'wallets.wallet_balances',
     ]);

@@ -58,7 +58,7 @@ describe('start', () => {
       new RegExp(`^API +http://127\\.0\\.0\\.1:${port}/api/v1$`, 'm'),
       new RegExp(`^documentation +http://127\\.0\\.0\\.1:${port}/docs$`, 'm'),
       /^card gateway +http:\/\/127\.0\.0\.1:\d+ +\(simulator\)$/m,
-      /^services +payments, fraud, wallets, gateway, metrics, catalog, inventory, api$/m,
+      /^services +payments, fraud, wallets, gateway, metrics, catalog, inventory, purchases, api$/m,
     ]) {
       assert.match(printed, line);
     }
@@ -118,7 +118,7 @@ describe('start', () => {
     const moved = await runProgram(['topology', 'migrate', 'by-flow'], env);
     assert.deepEqual([moved.code, moved.stderr.match(/^\w+ is on by-flow$/gm)?.length], [0, 6], moved.stderr);
     assert.match(moved.stdout, /^topology +by-type$/m);
-    assert.match(moved.stdout, /^consumers there +6 of 6$/m);
+    assert.match(moved.stdout, /^consumers there +8 of 8$/m);
     assert.equal((await pay(api, {})).status, 'APPROVED');
     assert.equal((await runProgram(['topology', 'migrate', 'single'], env)).code, 1);
     assert.equal((await runProgram(['topology', 'migrate', '--retire'], env)).code, 0);

@@ -44,18 +44,18 @@ test('services share the common database unless they have one of their own; each
   await opened(config, SERVICE_NAMES, async (databases) => {
     assert.equal(databases.all.length, 2);
     assert.deepEqual(databases.all.map(databases.servicesOf), [
-      ['payments', 'fraud', 'gateway', 'metrics', 'catalog', 'inventory'],
+      ['payments', 'fraud', 'gateway', 'metrics', 'catalog', 'inventory', 'purchases'],
       ['wallets'],
     ]);
     const schemas = async (service: ServiceName) => {
       const rows = await databases
         .of(service)
         .pool.query<{ name: string }>(
-          `SELECT nspname AS name FROM pg_namespace WHERE nspname IN ('payments', 'wallets', 'gateway', 'metrics', 'catalog', 'inventory') ORDER BY 1`,
+          `SELECT nspname AS name FROM pg_namespace WHERE nspname IN ('payments', 'wallets', 'gateway', 'metrics', 'catalog', 'inventory', 'purchases') ORDER BY 1`,
         );
       return rows.map(({ name }) => name);
     };
-    assert.deepEqual(await schemas('fraud'), ['catalog', 'gateway', 'inventory', 'metrics', 'payments']);
+    assert.deepEqual(await schemas('fraud'), ['catalog', 'gateway', 'inventory', 'metrics', 'payments', 'purchases']);
     assert.deepEqual(await schemas('wallets'), ['wallets']);
   });
 });

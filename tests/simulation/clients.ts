@@ -4,11 +4,16 @@ import { namedUuid } from '#kernel/core/ids.ts';
 import { answerResult } from '#kernel/http/answer.ts';
 import { answerKeysOf } from '#kernel/http/idempotency.ts';
 import type { AnswerKey, ExecuteRequest, StreamCommand } from '#kernel/processor/execute.ts';
+import { STOCK } from '#services/inventory/contract.ts';
 import { PAYMENT } from '#services/payments/contract.ts';
+import { PURCHASE, purchaseIdOf } from '#services/purchases/contract.ts';
 import { WALLET, walletIdOf } from '#services/wallets/contract.ts';
+import type { ServiceName } from '#src/config.ts';
 import type { Random } from '../support/random.ts';
 import type { Process, World } from './process.ts';
-import { CURRENCY, describeOperation, type Operation, OVERDRAFT_MINOR, type PayOperation } from './workload.ts';
+import { type BuyOperation, PRODUCTS } from './shop.ts';
+import { CURRENCY } from './terms.ts';
+import { describeOperation, type Operation, OVERDRAFT_MINOR, type PayOperation } from './workload.ts';
 
 /** What a client was told for good. */
 export interface Acknowledged {
@@ -30,6 +35,20 @@ export interface Clients {
   readonly waiting: number;
 }
 
+/** What others speak of. */
+type Begun = PayOperation | BuyOperation;
+
+const SERVICE_OF: Readonly<Record<Operation['kind'], ServiceName>> = {
+  open: 'wallets',
+  move: 'wallets',
+  pay: 'payments',
+  refund: 'payments',
+  operate: 'payments',
+  stock: 'inventory',
+  buy: 'purchases',
+  cancel: 'purchases',
+};
+
 const PATIENCE_MS = 3_000;
 const PAUSE_MS = 200;
 const LONGEST_PAUSE_MS = 5_000;
@@ -42,30 +61,30 @@ const FOREVER = Date.UTC(2200, 0, 1);
 export function createClients(
   world: World,
   random: Random,
-  choose: (service: 'payments' | 'wallets') => Process | undefined,
+  choose: (service: ServiceName) => Process | undefined,
   isApproved: (payment: string) => boolean,
 ): Clients {
   const { time, faults, note } = world;
   const told = new Map<Operation, Acknowledged>();
   const complaints: string[] = [];
-  const payments = new Map<PayOperation, string>();
+  const made = new Map<Begun, string>();
   let waiting = 0;
 
   /** Refunds of payments that had been approved before: whoever says that they were not has missed something. */
   const refundable = new Set<Operation>();
 
-  /** What is asked for about payments that nobody was told the id of yet. */
-  const postponed = new Map<PayOperation, Operation[]>();
+  /** What is asked for about payments and purchases that nobody was told the id of yet. */
+  const postponed = new Map<Begun, Operation[]>();
 
   const begin = (operation: Operation): void => {
     waiting += 1;
-    if ('of' in operation && !payments.has(operation.of))
+    if ('of' in operation && !made.has(operation.of))
       postponed.set(operation.of, [...(postponed.get(operation.of) ?? []), operation]);
     else ask(operation);
   };
 
   const ask = (operation: Operation): void => {
-    if (operation.kind === 'refund' && isApproved(payments.get(operation.of) ?? '')) refundable.add(operation);
+    if (operation.kind === 'refund' && isApproved(made.get(operation.of) ?? '')) refundable.add(operation);
     const asked = askedOf(operation);
     attempt(operation, asked, 1);
     if (faults.hit('request twice')) attempt(operation, asked, 2);
@@ -75,14 +94,14 @@ export function createClients(
     if (told.has(operation)) return;
     const pauseMs = random.between(1, Math.min(LONGEST_PAUSE_MS, PAUSE_MS * number ** 2));
     const again = (): void => void time.after(pauseMs, () => attempt(operation, asked, number + 2));
-    const service = operation.kind === 'open' || operation.kind === 'move' ? 'wallets' : 'payments';
+    const service = SERVICE_OF[operation.kind];
     const process = choose(service);
     const executor = process?.running?.processors.get(service);
     if (executor === undefined) {
       again();
       return;
     }
-    const request = requestOf(operation, asked, number, payments);
+    const request = requestOf(operation, asked, number, made);
     let over = false;
     const once = (work: () => void): void => {
       if (over) return;
@@ -113,8 +132,8 @@ export function createClients(
     told.set(operation, answer);
     waiting -= 1;
     note(`client: ${describeOperation(operation)}: ${answer.status} ${answer.id}`);
-    if (operation.kind !== 'pay') return;
-    payments.set(operation, answer.id);
+    if (operation.kind !== 'pay' && operation.kind !== 'buy') return;
+    made.set(operation, answer.id);
     for (const each of postponed.get(operation) ?? []) ask(each);
   };
 
@@ -145,6 +164,11 @@ export function createClients(
   };
 }
 
+/** Ids of payments and purchases are of version 7: those of version 8 are of payments for purchases. */
+function asVersion7(id: string): string {
+  return purchaseIdOf(id) ?? id;
+}
+
 /** What every attempt at an operation has in common, as the routes make it. */
 interface Asked {
   readonly name: string;
@@ -168,10 +192,10 @@ function requestOf(
   operation: Operation,
   { name, traceId, keys }: Asked,
   attempt: number,
-  payments: ReadonlyMap<PayOperation, string>,
+  begun: ReadonlyMap<Begun, string>,
 ): ExecuteRequest<Acknowledged> {
-  const made = namedUuid(name, String(attempt));
-  const about = 'of' in operation ? payments.get(operation.of)! : made;
+  const made = asVersion7(namedUuid(name, String(attempt)));
+  const about = 'of' in operation ? begun.get(operation.of)! : made;
   const [command, id] = commandOf(operation, about, made, traceId);
   return {
     commands: [command],
@@ -215,7 +239,29 @@ function commandOf(
     }
     case 'operate':
       return [{ aggregate: PAYMENT, id: about, command: { type: operation.type } }, about];
+    case 'stock': {
+      const { productId, change } = operation;
+      const command = { type: 'AdjustStock', productId, change, reason: 'delivery', traceId };
+      return [{ aggregate: STOCK, id: productId, command }, productId];
+    }
+    case 'buy': {
+      const { customerId, method, token, lines } = operation;
+      const paymentToken = token === undefined ? {} : { paymentToken: token };
+      const priced = lines.map((line) => ({ ...line, ...offerOf(line.productId) }));
+      const order = { purchaseId: made, customerId, method, currency: CURRENCY, lines: priced, traceId };
+      const command = { type: 'CreatePurchase', ...order, ...paymentToken };
+      return [{ aggregate: PURCHASE, id: made, command, fresh: true }, made];
+    }
+    case 'cancel': {
+      const units = operation.units === undefined ? {} : { units: operation.units };
+      return [{ aggregate: PURCHASE, id: about, command: { type: 'CancelPurchase', reason: 'test', ...units } }, about];
+    }
   }
+}
+
+function offerOf(productId: string) {
+  const { sku, priceMinor } = PRODUCTS.find((each) => each.productId === productId)!;
+  return { sku, name: sku, unitPriceMinor: priceMinor };
 }
 
 /** See `referenceKey` of the wallets' routes. */

@@ -90,6 +90,8 @@ export function createDatabase(time: VirtualTime, random: Random, faults: Faults
         find: (ref) => link.ask(() => work.workList.find(ref), READ),
       },
       dueSagas: (...args) => link.ask(() => work.dueSagas(...args), READ),
+      duePurchases: (...args) => link.ask(() => work.duePurchases(...args), READ),
+      dueReservations: (...args) => link.ask(() => work.dueReservations(...args), READ),
     };
   };
 

@@ -61,9 +61,9 @@ export interface Process {
 
 /** What the services of every process are told. */
 export function inputsOf({ layout }: World): ServiceInputs {
-  const { gatewaySettings, paymentSettings } = layout;
+  const { gatewaySettings, paymentSettings, stockSettings, purchaseSettings } = layout;
   const rules = { current: () => RULES, stop: () => undefined };
-  return { rules, gatewaySettings, paymentSettings, provider: NO_PROVIDER };
+  return { rules, gatewaySettings, paymentSettings, stockSettings, purchaseSettings, provider: NO_PROVIDER };
 }
 
 const NOT_CALLED = (): never => {

@@ -1,5 +1,7 @@
 import { DEFAULT_GATEWAY_SETTINGS, type GatewaySettings } from '#services/gateway/settings.ts';
+import { DEFAULT_STOCK_SETTINGS, type StockSettings } from '#services/inventory/decider.ts';
 import { DEFAULT_PAYMENT_SETTINGS, type PaymentSettings } from '#services/payments/payment.decider.ts';
+import { DEFAULT_PURCHASE_SETTINGS, type PurchaseSettings } from '#services/purchases/saga.ts';
 import { type Config, readConfig, type ServiceName } from '#src/config.ts';
 import { TOPOLOGIES } from '#src/topologies.ts';
 import { createRandom, type Random } from '../support/random.ts';
@@ -12,12 +14,22 @@ export interface Layout {
   readonly config: Partial<Config> & Pick<Config, 'topology'>;
   readonly paymentSettings: PaymentSettings;
   readonly gatewaySettings: GatewaySettings;
+  readonly stockSettings: StockSettings;
+  readonly purchaseSettings: PurchaseSettings;
 }
 
-const ALL: readonly ServiceName[] = ['payments', 'fraud', 'wallets', 'gateway'];
+const ALL: readonly ServiceName[] = ['payments', 'fraud', 'wallets', 'gateway', 'inventory', 'purchases'];
 
 /** Waits are shorter than those of production, in proportion: an hour of virtual time costs real time too. */
 const PAYMENT_SETTINGS: PaymentSettings = { ...DEFAULT_PAYMENT_SETTINGS, gatewayDeadlineMs: 10_000, maxWaitMs: 30_000 };
+/** Some payments come after what was kept for them has expired. */
+const PURCHASE_SETTINGS: PurchaseSettings = {
+  ...DEFAULT_PURCHASE_SETTINGS,
+  reserveDeadlineMs: 10_000,
+  paymentDeadlineMs: 40_000,
+  stepDeadlineMs: 5_000,
+  maxWaitMs: 30_000,
+};
 const GATEWAY_SETTINGS: GatewaySettings = {
   ...DEFAULT_GATEWAY_SETTINGS,
   giveUpAfterMs: 90_000,
@@ -55,7 +67,19 @@ export function chooseLayout(seed: number): Layout {
   };
   const processes = chooseProcesses(random);
   const gatewaySettings = { ...GATEWAY_SETTINGS, maxCalls: random.pick([1, 2, 4]) };
-  return { processes, config, paymentSettings: PAYMENT_SETTINGS, gatewaySettings };
+  const stockSettings = {
+    ...DEFAULT_STOCK_SETTINGS,
+    reservationTtlMs: random.pick([2_000, 8_000, 60_000]),
+    maxReservations: random.pick([3, 10_000]),
+  };
+  return {
+    processes,
+    config,
+    paymentSettings: PAYMENT_SETTINGS,
+    gatewaySettings,
+    stockSettings,
+    purchaseSettings: PURCHASE_SETTINGS,
+  };
 }
 
 function chooseProcesses(random: Random): readonly (readonly ServiceName[])[] {
@@ -66,7 +90,12 @@ function chooseProcesses(random: Random): readonly (readonly ServiceName[])[] {
     [ALL, ALL],
     [ALL, ALL, ALL],
     ALL.map((name) => [name]),
-    [['payments', 'gateway'], ['wallets', 'fraud'], ['payments', 'wallets'], ['gateway']],
+    [
+      ['payments', 'gateway', 'purchases'],
+      ['wallets', 'fraud', 'inventory'],
+      ['payments', 'wallets', 'inventory'],
+      ['gateway', 'purchases'],
+    ],
   ];
   return random.pick(choices);
 }

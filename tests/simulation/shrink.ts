@@ -81,10 +81,10 @@ function sizeOf({ faults, operations }: Part): number {
   return faults.length + operations.length;
 }
 
-/** A refund without its payment would wait for it without end. */
+/** A refund without its payment, or a cancellation without its purchase, would wait for it without end. */
 function withCause(operations: readonly Operation[]): readonly Operation[] {
-  const payments = new Set(operations);
-  return operations.filter((operation) => !('of' in operation) || payments.has(operation.of));
+  const kept = new Set(operations);
+  return operations.filter((operation) => !('of' in operation) || kept.has(operation.of));
 }
 
 /** As few of the items as still fail, in their order: one less and it would not. */

@@ -120,7 +120,7 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
     clients.begin(operation);
   };
   const openings = plan.filter(isOpening);
-  for (const kind of ['open', 'move']) {
+  for (const kind of ['open', 'move', 'stock']) {
     for (const operation of openings) if (operation.kind === kind) ask(operation);
     await runUntil(() => clients.waiting === 0);
   }
@@ -148,12 +148,10 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
     const { tables } = database;
     const { told } = clients;
     const calm = Object.keys(faults.counts).length === 0;
-    const { maxCalls } = layout.gatewaySettings;
+    const limits = { ...layout.gatewaySettings, ...layout.stockSettings };
     findings.push(...clients.complaints);
     const record = gateway.record();
-    findings.push(
-      ...reckon({ plan, told, auditor: audit.auditor, events, tables, record, definitions, calm, maxCalls }),
-    );
+    findings.push(...reckon({ plan, told, auditor: audit.auditor, events, tables, record, definitions, calm, limits }));
   }
   for (const finding of findings) note(`FINDING ${finding}`);
   platform.abandon();

@@ -2,6 +2,8 @@ import { TOKENS } from '../../simulator/tokens.ts';
 import { createRandom, type Random } from '../support/random.ts';
 import { seedOf } from './faults.ts';
 import { BLOCKED_CUSTOMER } from './process.ts';
+import { describeShopOperation, openShop, planShop, type ShopOperation } from './shop.ts';
+import { CURRENCY, OPENING, TOKEN_NAMES } from './terms.ts';
 
 /** Something that a client or an operator asks for. `at`: milliseconds since the start. */
 export type Operation =
@@ -27,7 +29,8 @@ export type Operation =
       readonly at: number;
       readonly of: PayOperation;
       readonly type: 'RetryStep' | 'Compensate';
-    };
+    }
+  | ShopOperation;
 
 export interface PayOperation {
   readonly kind: 'pay';
@@ -39,7 +42,6 @@ export interface PayOperation {
   readonly amountMinor: number;
 }
 
-export const CURRENCY = 'USD';
 export const OVERDRAFT_MINOR = 5_000;
 
 /** A wallet of these customers never runs short. */
@@ -51,7 +53,6 @@ const POOR_MINOR = 20_000;
 const WITHOUT_WALLET = 'without-wallet';
 const IN_EUROS = 'in-euros';
 
-const TOKEN_NAMES: readonly (string | undefined)[] = [undefined, ...TOKENS.keys(), 'tok_nobody_knows'];
 const MOST_MINOR = 9_000;
 const MOST_PER_SECOND = 2_500;
 
@@ -74,13 +75,12 @@ export function planWorkload(seed: number, payments: number): readonly Operation
     if (random.chance(0.02)) plan.push(planOperator(random, pay));
     if (random.chance(0.05)) plan.push(planMovement(random, number, pay.at));
   }
+  const lastAt = plan.at(-1)?.at ?? 0;
+  plan.push(...planShop(seed, payments, lastAt, chooseCustomer));
   return plan.sort((a, b) => a.at - b.at);
 }
 
-/** When what all else builds on is asked for: before the start. */
-const OPENING = -1;
-
-/** Wallets are opened, and then filled, before anything else is asked for. */
+/** Wallets are opened, and then filled as stock is, before anything else is asked for. */
 export function isOpening({ at }: Operation): boolean {
   return at === OPENING;
 }
@@ -93,7 +93,7 @@ function opening(): Operation[] {
     const amountMinor = userId.startsWith('rich') ? RICH_MINOR : POOR_MINOR;
     return { kind: 'move', at: OPENING, type: 'Credit', userId, amountMinor, reference: 'opening' };
   });
-  return [...open, ...deposit];
+  return [...open, ...deposit, ...openShop()];
 }
 
 function planPayment(
@@ -175,5 +175,7 @@ export function describeOperation(operation: Operation): string {
       return `refund ${operation.of.number}.${operation.number} ${operation.amountMinor ?? 'all'}`;
     case 'operate':
       return `${operation.type} ${operation.of.number}`;
+    default:
+      return describeShopOperation(operation);
   }
 }

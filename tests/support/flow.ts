@@ -6,9 +6,12 @@ import { parseRules } from '#services/fraud/rules.ts';
 import { gatewayService } from '#services/gateway/index.ts';
 import { requestedRow } from '#services/gateway/projections.ts';
 import { DEFAULT_GATEWAY_SETTINGS } from '#services/gateway/settings.ts';
+import { DEFAULT_STOCK_SETTINGS } from '#services/inventory/decider.ts';
 import { inventoryService } from '#services/inventory/index.ts';
 import { paymentsService } from '#services/payments/index.ts';
 import { DEFAULT_PAYMENT_SETTINGS } from '#services/payments/payment.decider.ts';
+import { purchasesService } from '#services/purchases/index.ts';
+import { DEFAULT_PURCHASE_SETTINGS } from '#services/purchases/saga.ts';
 import { DEFAULT_WALLET_SETTINGS } from '#services/wallets/decider.ts';
 import { walletsService } from '#services/wallets/index.ts';
 import { createDomain } from '../simulation/decisions/domain.ts';
@@ -29,7 +32,8 @@ export function defaultServices(): readonly ServiceDefinition[] {
     walletsService(DEFAULT_WALLET_SETTINGS),
     gatewayService(DEFAULT_GATEWAY_SETTINGS),
     catalogService,
-    inventoryService,
+    inventoryService(DEFAULT_STOCK_SETTINGS),
+    purchasesService(DEFAULT_PURCHASE_SETTINGS),
   ];
 }
 

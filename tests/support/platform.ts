@@ -156,7 +156,7 @@ export async function startPlatform(settings: Settings = {}): Promise<Platform> 
 }
 
 /** The services that take part in payments in processes of their own, and one that serves all of the API. */
-const CELL = ['payments', 'gateway', 'wallets', 'fraud,catalog,inventory,metrics', 'api'] as const;
+const CELL = ['payments', 'gateway', 'wallets', 'fraud,catalog,inventory,purchases,metrics', 'api'] as const;
 /** Where Kafka is between the services, these have databases of their own; the others share one. All are in one PostgreSQL, which stays. */
 const APART = ['gateway', 'wallets', 'fraud'] as const;
 

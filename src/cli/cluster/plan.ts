@@ -4,7 +4,7 @@ import { ROLES, type Role } from '#src/config.ts';
 /** The embedded PostgreSQL takes 300 connections, and a process has up to 18. */
 export const MAX_INSTANCES = 16;
 /** No payment waits for what they do. */
-const DISPENSABLE: readonly Role[] = ['metrics', 'catalog', 'inventory'];
+const DISPENSABLE: readonly Role[] = ['metrics', 'catalog', 'inventory', 'purchases'];
 
 /** One process of the cluster, and what it does. */
 export interface Planned {

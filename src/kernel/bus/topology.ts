@@ -55,14 +55,14 @@ export function placesOf(topology: Topology, event: RecordedEvent): readonly Pla
   return [route.topic, ...(route.copies ?? [])].map((topic) => placeOn(topology, topic, route, event));
 }
 
-/** What orders an event among those of its key; undefined for one that is on no topic. */
+/** What orders an event among others, its key and its topic; undefined for one that is on no topic. */
 export type Lane = (event: RecordedEvent) => string | undefined;
 
-/** The lanes of all of the topologies together: two events of one key have the same when they share a topic on each. */
+/** The lanes of all of the topologies together: two events have the same when they share topic and key on each. */
 export function lanesOf(topologies: readonly Topology[]): Lane {
   return (event) => {
-    const topics = topologies.flatMap((topology) => placeOf(topology, event)?.topic ?? []);
-    return topics.length === 0 ? undefined : topics.join(' ');
+    const places = topologies.flatMap((topology) => placeOf(topology, event) ?? []);
+    return places.length === 0 ? undefined : places.map(({ topic, key }) => `${topic} ${key}`).join(' ');
   };
 }
 

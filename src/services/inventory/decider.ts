@@ -4,60 +4,142 @@ import { invariant } from '#kernel/core/invariant.ts';
 import type { Result } from '#kernel/core/result.ts';
 import { accept, refuse } from '#kernel/core/result.ts';
 import { fromTimestamp, toTimestamp } from '#kernel/core/timestamp.ts';
-import { MAX_UNITS, STOCK, type stockLow, type stockOut, type stockUpdated } from './contract.ts';
+import {
+  MAX_UNITS,
+  type ReservationRefusal,
+  type reservationDeclined,
+  STOCK,
+  type stockReleased,
+  type stockReserved,
+  type stockUpdated,
+} from './contract.ts';
+import {
+  availableOf,
+  evolveLevels,
+  isLow,
+  isOut,
+  type LevelEvent,
+  levelsData,
+  NO_LEVELS,
+  type StockLevels,
+} from './levels.decider.ts';
+import {
+  findReservation,
+  NO_RESERVATIONS,
+  type Reservation,
+  type Reservations,
+  withoutReservation,
+  withReservation,
+} from './reservations.decider.ts';
 
 /** Everything that the stream of a product's stock can hold. */
-export type StockEvent = EventOf<typeof stockUpdated | typeof stockLow | typeof stockOut>;
+export type StockEvent = LevelEvent | EventOf<typeof reservationDeclined>;
 
-/** How much there is of a product, in units. */
-export interface Levels {
-  readonly onHand: number;
-  readonly reserved: number;
-  readonly threshold: number;
+/** The stock of a product. What its reservations keep adds up to `reserved`. */
+export interface StockState extends StockLevels {
+  readonly reservations: Reservations;
 }
 
-/** The stock of a product. `updatedAt` (milliseconds since 1970) is 0 while nothing is known of it. */
-export interface StockState extends Levels {
-  readonly updatedAt: number;
+interface OfProduct {
+  /** Also the id of the stream. */
+  readonly productId: string;
+  readonly traceId: string;
 }
 
 /** Units come in (> 0) or go out (< 0) by hand, or the threshold is set, or both. */
-export interface AdjustStock {
+export interface AdjustStock extends OfProduct {
   readonly type: 'AdjustStock';
-  /** Also the id of the stream. */
-  readonly productId: string;
   readonly change: number;
   readonly threshold?: number;
   readonly reason: string;
   readonly reference?: string;
-  readonly traceId: string;
 }
 
-const NO_STOCK: StockState = { onHand: 0, reserved: 0, threshold: 0, updatedAt: 0 };
-
-/** The aggregate of stock. Refusals: `insufficient_stock`, `stock_too_large`. */
-export const stockDecider: Decider<StockState, AdjustStock, StockEvent> = {
-  aggregate: STOCK,
-  stateVersion: 1,
-  initial: NO_STOCK,
-  evolve,
-  decide: (command, state, { now }) => adjust(command, state, now),
-};
-
-export function availableOf({ onHand, reserved }: Levels): number {
-  return onHand - reserved;
+interface UnitsOfPurchase extends OfProduct {
+  readonly purchaseId: string;
+  readonly quantity: number;
 }
 
-export function isLow(levels: Levels): boolean {
-  return levels.threshold > 0 && availableOf(levels) <= levels.threshold;
+/** A purchase asks for units, before it asks for money. */
+export interface ReserveStock extends UnitsOfPurchase {
+  readonly type: 'ReserveStock';
 }
 
-export function isOut(levels: Levels): boolean {
-  return availableOf(levels) === 0;
+/** A purchase is paid: it takes what was kept for it, else what is available. */
+export interface CommitStock extends UnitsOfPurchase {
+  readonly type: 'CommitStock';
+}
+
+/** A purchase ended without being paid. */
+export interface ReleaseStock extends UnitsOfPurchase {
+  readonly type: 'ReleaseStock';
+}
+
+/** A purchase gives back what had left the house. */
+export interface ReturnStock extends UnitsOfPurchase {
+  readonly type: 'ReturnStock';
+  /** 1 for the first return of this purchase. */
+  readonly returnNumber: number;
+}
+
+/** A reservation is said to be overdue; whether that is true is decided here. */
+export interface ExpireReservation {
+  readonly type: 'ExpireReservation';
+  readonly productId: string;
+  readonly purchaseId: string;
+}
+
+export type StockCommand = AdjustStock | ReserveStock | CommitStock | ReleaseStock | ReturnStock | ExpireReservation;
+
+export interface StockSettings {
+  /** How long units are kept for a purchase that is not paid, milliseconds. */
+  readonly reservationTtlMs: number;
+  /** Purchases that one product is kept for at the same time; others are declined. */
+  readonly maxReservations: number;
+}
+
+export const DEFAULT_STOCK_SETTINGS: StockSettings = { reservationTtlMs: 900_000, maxReservations: 10_000 };
+
+/**
+ * The aggregate of stock. Clients are refused (`insufficient_stock`, `stock_too_large`); purchases are answered by an event, also
+ * with a no, each request once. Throws InvariantError where units would not add up.
+ */
+export function createStockDecider(settings: StockSettings): Decider<StockState, StockCommand, StockEvent> {
+  return {
+    aggregate: STOCK,
+    stateVersion: 2,
+    initial: { ...NO_LEVELS, reservations: NO_RESERVATIONS },
+    evolve,
+    decide: (command, state, { now, answered = false }) => {
+      if (command.type === 'AdjustStock') return adjust(command, state, now);
+      return accept(answered ? [] : decideForPurchase(command, state, now, settings));
+    },
+  };
+}
+
+function decideForPurchase(
+  command: Exclude<StockCommand, AdjustStock>,
+  state: StockState,
+  now: number,
+  settings: StockSettings,
+): readonly StockEvent[] {
+  const kept = findReservation(state.reservations, command.purchaseId);
+  switch (command.type) {
+    case 'ReserveStock':
+      return kept === undefined ? reserve(command, state, now, settings) : [];
+    case 'CommitStock':
+      return commit(command, kept, state, now);
+    case 'ReleaseStock':
+      return kept === undefined ? [] : [released(command, kept, 'cancelled', state, now)];
+    case 'ReturnStock':
+      return [returned(command, state, now)];
+    case 'ExpireReservation':
+      return kept !== undefined && kept.expiresAt <= now ? [released(command, kept, 'expired', state, now)] : [];
+  }
 }
 
 function adjust(command: AdjustStock, state: StockState, now: number): Result<readonly StockEvent[]> {
-  const { change, threshold = state.threshold, reason, reference, traceId } = command;
+  const { productId, change, threshold = state.threshold, reason, reference, traceId } = command;
   const after = { ...state, onHand: state.onHand + change, threshold };
   if (availableOf(after) < 0)
     return refuse(
@@ -68,7 +150,7 @@ function adjust(command: AdjustStock, state: StockState, now: number): Result<re
   if (after.onHand > MAX_UNITS)
     return refuse('stock_too_large', `there cannot be more than ${MAX_UNITS} units of a product`, 'change');
   const data = {
-    ...levels(command.productId, after),
+    ...levelsData(productId, after),
     change,
     reason,
     ...(reference !== undefined && { reference }),
@@ -78,29 +160,123 @@ function adjust(command: AdjustStock, state: StockState, now: number): Result<re
   return accept([{ type: 'inventory.stock.updated', data }, ...alerts(command, state, after, now)]);
 }
 
-/** Once for each time that it comes to be so. */
-function alerts(
-  { productId, traceId }: AdjustStock,
-  before: StockState,
-  after: StockState,
+function reserve(
+  command: ReserveStock,
+  state: StockState,
   now: number,
+  { reservationTtlMs, maxReservations }: StockSettings,
 ): readonly StockEvent[] {
-  const data = { ...levels(productId, after), trace_id: traceId, at: toTimestamp(now) };
-  const wasKnown = before.updatedAt > 0;
-  const events: StockEvent[] = [];
-  if (isLow(after) && !(wasKnown && isLow(before))) events.push({ type: 'inventory.stock.low', data });
-  if (isOut(after) && !(wasKnown && isOut(before))) events.push({ type: 'inventory.stock.out', data });
-  return events;
+  if (command.quantity > availableOf(state)) return [declined(command, 'out_of_stock', state, now)];
+  if (state.reservations.count >= maxReservations) return [declined(command, 'too_many_reservations', state, now)];
+  const after = { ...state, reserved: state.reserved + command.quantity };
+  const data = { ...unitsData(command, command, after, now), expires_at: toTimestamp(now + reservationTtlMs) };
+  return [{ type: 'inventory.reserved', data }, ...alerts(command, state, after, now)];
 }
 
-function levels(productId: string, { onHand, reserved, threshold }: Levels) {
-  return { product_id: productId, on_hand: onHand, reserved, available: onHand - reserved, threshold };
+function commit(
+  command: CommitStock,
+  kept: Reservation | undefined,
+  state: StockState,
+  now: number,
+): readonly StockEvent[] {
+  invariant(kept === undefined || kept.quantity === command.quantity, 'a purchase takes what was kept for it');
+  if (kept === undefined && command.quantity > availableOf(state))
+    return [declined(command, 'out_of_stock', state, now)];
+  const after = {
+    ...state,
+    onHand: state.onHand - command.quantity,
+    reserved: state.reserved - (kept?.quantity ?? 0),
+  };
+  return [
+    { type: 'inventory.committed', data: unitsData(command, command, after, now) },
+    ...alerts(command, state, after, now),
+  ];
+}
+
+function declined(
+  command: ReserveStock | CommitStock,
+  reason: ReservationRefusal,
+  state: StockState,
+  now: number,
+): EventOf<typeof reservationDeclined> {
+  return { type: 'inventory.reservation.declined', data: { ...unitsData(command, command, state, now), reason } };
+}
+
+function released(
+  command: ReleaseStock | ExpireReservation,
+  kept: Reservation,
+  reason: 'cancelled' | 'expired',
+  state: StockState,
+  now: number,
+): EventOf<typeof stockReleased> {
+  const after = { ...state, reserved: state.reserved - kept.quantity };
+  return { type: 'inventory.released', data: { ...unitsData(command, kept, after, now), reason } };
+}
+
+function returned(command: ReturnStock, state: StockState, now: number): EventOf<typeof stockUpdated> {
+  const { productId, purchaseId, quantity, returnNumber, traceId } = command;
+  const data = {
+    ...levelsData(productId, { ...state, onHand: state.onHand + quantity }),
+    change: quantity,
+    reason: 'returned',
+    purchase_id: purchaseId,
+    return_number: returnNumber,
+    trace_id: traceId,
+    updated_at: toTimestamp(now),
+  };
+  return { type: 'inventory.stock.updated', data };
+}
+
+function unitsData(
+  { productId, purchaseId }: { readonly productId: string; readonly purchaseId: string },
+  { quantity, traceId }: { readonly quantity: number; readonly traceId: string },
+  after: StockLevels,
+  now: number,
+) {
+  return {
+    ...levelsData(productId, after),
+    purchase_id: purchaseId,
+    lines: [{ product_id: productId, quantity }],
+    trace_id: traceId,
+    at: toTimestamp(now),
+  };
+}
+
+/** Once for each time that it comes to be so. */
+function alerts(
+  { productId, traceId }: OfProduct,
+  before: StockLevels,
+  after: StockLevels,
+  now: number,
+): readonly StockEvent[] {
+  const wasKnown = before.updatedAt > 0;
+  const becameLow = isLow(after) && !(wasKnown && isLow(before));
+  const becameOut = isOut(after) && !(wasKnown && isOut(before));
+  if (!becameLow && !becameOut) return [];
+  const data = { ...levelsData(productId, after), trace_id: traceId, at: toTimestamp(now) };
+  return [
+    ...(becameLow ? [{ type: 'inventory.stock.low', data } as const] : []),
+    ...(becameOut ? [{ type: 'inventory.stock.out', data } as const] : []),
+  ];
 }
 
 function evolve(state: StockState, event: StockEvent): StockState {
-  if (event.type !== 'inventory.stock.updated') return state;
-  const { on_hand: onHand, reserved, available, threshold, change, updated_at } = event.data;
-  invariant(onHand === state.onHand + change, 'each change starts from what there was before it');
-  invariant(available === onHand - reserved && available >= 0, 'no more units are promised than there are');
-  return { onHand, reserved, threshold, updatedAt: fromTimestamp(updated_at) };
+  if (event.type === 'inventory.reservation.declined') return state;
+  return { ...evolveLevels(state, event), reservations: evolveReservations(state.reservations, event) };
+}
+
+function evolveReservations(reservations: Reservations, event: LevelEvent): Reservations {
+  switch (event.type) {
+    case 'inventory.reserved':
+      return withReservation(reservations, event.data.purchase_id, reservationOf(event));
+    case 'inventory.released':
+    case 'inventory.committed':
+      return withoutReservation(reservations, event.data.purchase_id);
+    default:
+      return reservations;
+  }
+}
+
+function reservationOf({ data }: EventOf<typeof stockReserved>): Reservation {
+  return { quantity: data.lines[0]!.quantity, expiresAt: fromTimestamp(data.expires_at), traceId: data.trace_id };
 }

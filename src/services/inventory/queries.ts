@@ -26,3 +26,19 @@ export async function listAlerts(sql: Sql, { limit, cursor }: AlertFilter): Prom
   );
   return pageOf(rows, limit, (last) => last.product_id);
 }
+
+/** A reservation that is past its time. */
+export interface DueReservation {
+  readonly productId: string;
+  readonly purchaseId: string;
+}
+
+/** Reservations that are past their time at `now` (milliseconds since 1970), the longest first. */
+export async function dueReservations(sql: Sql, now: number, limit: number): Promise<readonly DueReservation[]> {
+  const rows = await sql.query<{ product_id: string; purchase_id: string }>(
+    `SELECT product_id, purchase_id FROM inventory.reservations
+      WHERE expires_at <= $1 ORDER BY expires_at, product_id LIMIT $2`,
+    [new Date(now), limit],
+  );
+  return rows.map(({ product_id: productId, purchase_id: purchaseId }) => ({ productId, purchaseId }));
+}

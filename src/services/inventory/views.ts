@@ -1,7 +1,7 @@
 import { type Static, Type } from '@sinclair/typebox';
 import { oneOf } from '#kernel/core/schemas.ts';
 import { toTimestamp } from '#kernel/core/timestamp.ts';
-import { availableOf, type StockState } from './decider.ts';
+import { levelsData, type StockLevels } from './levels.decider.ts';
 import type { StockRow } from './projections.ts';
 
 const levels = {
@@ -20,21 +20,16 @@ export const alertSchema = Type.Object({
   since: Type.String(),
 });
 
-export function stockView(productId: string, stock: StockState): Static<typeof stockSchema> {
-  return { ...levelsView(productId, stock), updated_at: toTimestamp(stock.updatedAt) };
+export function stockView(productId: string, stock: StockLevels): Static<typeof stockSchema> {
+  return { ...levelsData(productId, stock), updated_at: toTimestamp(stock.updatedAt) };
 }
 
 /** @param stock the stock that the row shows */
-export function alertView(row: StockRow, stock: StockState): Static<typeof alertSchema> {
+export function alertView(row: StockRow, stock: StockLevels): Static<typeof alertSchema> {
   const { product_id, low_since, out_since, updated_at } = row;
   return {
     kind: out_since === null ? 'LOW' : 'OUT',
-    ...levelsView(product_id, stock),
+    ...levelsData(product_id, stock),
     since: toTimestamp(out_since ?? low_since ?? updated_at),
   };
-}
-
-function levelsView(productId: string, stock: StockState) {
-  const { onHand, reserved, threshold } = stock;
-  return { product_id: productId, on_hand: onHand, reserved, available: availableOf(stock), threshold };
 }

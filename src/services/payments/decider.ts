@@ -16,7 +16,9 @@ import {
   askAgainForRefunds,
   evolveRefunds,
   type RefundAnswered,
+  type RefundPurchase,
   type RequestRefund,
+  refundPurchase,
   requestRefund,
 } from './refund.decider.ts';
 import { answerCompensation, decideSaga, giveUp, retryStep, type SagaCommand, stepOverdue } from './saga.decider.ts';
@@ -29,12 +31,13 @@ export interface PaymentState {
 }
 
 /**
- * What a payment can be told: by clients (`CreatePayment`, `RequestRefund`), by operators (`RetryStep`, `Compensate`), by
+ * What a payment can be told: by clients (`CreatePayment`, `RequestRefund`), by purchases (`CreatePayment`, `RefundPurchase`), by operators (`RetryStep`, `Compensate`), by
  * the sweeper of deadlines (`DeadlinePassed`), and by the messages of other services.
  */
 export type PaymentCommand =
   | CreatePayment
   | RequestRefund
+  | RefundPurchase
   | RefundAnswered
   | SagaCommand
   | { readonly type: 'DeadlinePassed' }
@@ -72,6 +75,8 @@ function decide(
       return createPayment(command, payment, now);
     case 'RequestRefund':
       return requestRefund(command, payment, now, settings);
+    case 'RefundPurchase':
+      return refundPurchase(command, payment, now, settings);
     case 'RefundAnswered':
       if (command.refundId === saga.compensation?.refundId)
         return accept(answerCompensation(command, payment, saga, now));

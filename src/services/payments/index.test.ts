@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { NOW } from '../../../tests/support/given.ts';
-import { PAYMENT_ID, refundId } from '../../../tests/support/payments.ts';
+import { PAYMENT_ID, refundId, TRACE_ID } from '../../../tests/support/payments.ts';
 import { recorded } from '../../../tests/support/recorded.ts';
 import { PAYMENT } from './contract.ts';
 import { paymentsService } from './index.ts';
 import { DEFAULT_PAYMENT_SETTINGS } from './payment.decider.ts';
 
+const PURCHASE_ID = '019aaf00-0000-7000-8000-000000000002';
 const service = paymentsService(DEFAULT_PAYMENT_SETTINGS);
 const ids = { payment_id: PAYMENT_ID, refund_id: refundId(1) };
 const refundAnswered = { type: 'RefundAnswered', refundId: refundId(1) };
@@ -58,7 +59,31 @@ const REACTIONS: readonly (readonly [type: string, data: object, command: object
     { ...refundAnswered, outcome: 'declined', reason: 'gateway_error' },
   ],
   ['gateway.refund.answered', { ...ids, status: 'TIMEOUT', reason: 'timeout' }, undefined],
+  [
+    'purchase.refund.requested',
+    { ...ids, purchase_id: PURCHASE_ID, amount_minor: 850, reason: 'cancelled' },
+    { type: 'RefundPurchase', refundId: refundId(1), amountMinor: 850, reason: 'cancelled' },
+  ],
 ];
+
+test('purchase.payment.requested leads to the payment that it names', () => {
+  const ordered = { customer_id: 'ann', method: 'credit_card', amount_minor: 850, currency: 'GBP', trace_id: TRACE_ID };
+  const data = { purchase_id: PURCHASE_ID, payment_id: PAYMENT_ID, ...ordered, payment_token: 'tok_visa' };
+  const [event] = recorded('purchase', PURCHASE_ID, [{ type: 'purchase.payment.requested', data }]);
+  const command = {
+    type: 'CreatePayment',
+    paymentId: PAYMENT_ID,
+    customerId: 'ann',
+    method: 'credit_card',
+    amountMinor: 850,
+    currency: 'GBP',
+    traceId: TRACE_ID,
+    paymentToken: 'tok_visa',
+    metadata: { purchase_id: PURCHASE_ID },
+  };
+  const expected = [{ aggregate: PAYMENT, id: PAYMENT_ID, command, fresh: true }];
+  assert.deepEqual(service.reactions['purchase.payment.requested']?.(event!), expected);
+});
 
 for (const [type, data, command] of REACTIONS) {
   test(`${type} ${JSON.stringify(data)} leads to ${JSON.stringify(command)}`, () => {
@@ -70,5 +95,6 @@ for (const [type, data, command] of REACTIONS) {
 }
 
 test('every message that it consumes is tested', () => {
-  assert.deepEqual(Object.keys(service.reactions).sort(), [...new Set(REACTIONS.map(([type]) => type))].sort());
+  const tested = new Set(['purchase.payment.requested', ...REACTIONS.map(([type]) => type)]);
+  assert.deepEqual(Object.keys(service.reactions).sort(), [...tested].sort());
 });

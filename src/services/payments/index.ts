@@ -40,6 +40,14 @@ export function paymentsService(settings: PaymentSettings): ServiceDefinition {
     ],
     deciders: [createPaymentDecider(settings)],
     reactions: {
+      'purchase.payment.requested': paymentRequested,
+      'purchase.refund.requested': ({ data }) =>
+        tell(data.payment_id, {
+          type: 'RefundPurchase',
+          refundId: data.refund_id,
+          amountMinor: data.amount_minor,
+          reason: data.reason,
+        }),
       'payments.checked': ({ data }) =>
         tell(data.id, { type: 'FraudChecked', status: data.status, reason: data.reason }),
       'wallet.debited': ({ data }) =>
@@ -61,6 +69,22 @@ export function paymentsService(settings: PaymentSettings): ServiceDefinition {
 /** A command for the payment, unless the message concerns none: direct movements of wallets name no payment. */
 function tell(paymentId: string | undefined, command: PaymentCommand): readonly Reaction[] {
   return paymentId === undefined ? [] : [{ aggregate: PAYMENT, id: paymentId, command }];
+}
+
+/** A purchase is to be paid, by the payment that it names. */
+function paymentRequested({ data }: RecordedEvent): readonly Reaction[] {
+  const command: PaymentCommand = {
+    type: 'CreatePayment',
+    paymentId: data.payment_id,
+    customerId: data.customer_id,
+    method: data.method,
+    amountMinor: data.amount_minor,
+    currency: data.currency,
+    traceId: data.trace_id,
+    ...(data.payment_token !== undefined && { paymentToken: data.payment_token }),
+    metadata: { purchase_id: data.purchase_id },
+  };
+  return [{ aggregate: PAYMENT, id: data.payment_id, command, fresh: true }];
 }
 
 function refundAnswered(

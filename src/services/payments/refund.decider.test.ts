@@ -32,6 +32,13 @@ function refund(n: number, amountMinor?: number): PaymentCommand {
   return { type: 'RequestRefund', refundId: refundId(n), reason: 'broken', ...(amountMinor && { amountMinor }) };
 }
 
+const forPurchase = (n: number, amountMinor: number): PaymentCommand => ({
+  type: 'RefundPurchase',
+  refundId: refundId(n),
+  amountMinor,
+  reason: 'broken',
+});
+
 const promised = (n: number, amountMinor: number) =>
   asks('payments.refund.requested', { refund_id: refundId(n), amount_minor: amountMinor, reason: 'broken' });
 const credit = (n: number, amountMinor: number, attempt = 1) =>
@@ -48,6 +55,18 @@ const CASES: readonly Case[] = [
   ['the rest is refunded', [...approved, refund(1, 50)], refund(2), 0, [promised(2, 10_000), credit(2, 10_000)]],
   ['a card is refunded by its gateway', card, refund(1, 50), 0, [promised(1, 50), gatewayRefund(1)]],
   ['the same refund again', [...approved, refund(1, 50)], refund(1, 50), 0, []],
+
+  ['a purchase gives back a part', approved, forPurchase(1, 50), 0, [promised(1, 50), credit(1, 50)]],
+  ['a purchase asks again', [...approved, forPurchase(1, 50)], forPurchase(1, 50), 0, []],
+  [
+    'a purchase asks for more than others have left of it',
+    [...approved, refund(1, 10_000)],
+    forPurchase(2, 10_050),
+    0,
+    [promised(2, 50), credit(2, 50)],
+  ],
+  ['a purchase asks for what others have taken', [...approved, refund(1)], forPurchase(2, 10_050), 0, []],
+  ['a purchase asks for what was never taken', pending, forPurchase(1, 50), 0, []],
 
   ['more than was taken', approved, refund(1, 10_051), 0, 'refund_exceeds_payment'],
   ['more than is left', [...approved, refund(1, 10_000)], refund(2, 51), 0, 'refund_exceeds_payment'],

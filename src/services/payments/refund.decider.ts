@@ -76,6 +76,29 @@ export function requestRefund(
   ]);
 }
 
+/** Of a purchase that gives up what it has paid for. */
+export interface RefundPurchase {
+  readonly type: 'RefundPurchase';
+  readonly refundId: string;
+  readonly amountMinor: number;
+  readonly reason: string;
+}
+
+/**
+ * As a client's refund, but it takes what is left where that is less, and nothing where nothing is: others may have refunded the
+ * payment, and the purchase hears of it when all of it is given back.
+ */
+export function refundPurchase(
+  command: RefundPurchase,
+  payment: Payment,
+  now: number,
+  settings: PaymentSettings,
+): Decision {
+  const amountMinor = Math.min(command.amountMinor, refundableMinor(payment));
+  if (amountMinor === 0 || payment.refundCount >= settings.maxRefundsPerPayment) return accept([]);
+  return requestRefund({ ...command, type: 'RequestRefund', amountMinor }, payment, now, settings);
+}
+
 /** Settles a refund that is under way. Answers for unknown and for settled refunds change nothing. */
 export function answerRefund(command: RefundAnswered, payment: Payment, now: number): Decision {
   const { refundId } = command;

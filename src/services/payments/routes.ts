@@ -1,6 +1,5 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { Kind, type Static, type TSchema, Type, TypeRegistry } from '@sinclair/typebox';
-import { isCardNumber } from '#kernel/core/card-number.ts';
 import type { Clock } from '#kernel/core/clock.ts';
 import { type IdSource, isUuid } from '#kernel/core/ids.ts';
 import { oneOf, text } from '#kernel/core/schemas.ts';
@@ -8,16 +7,11 @@ import type { Store } from '#kernel/event-store/store.ts';
 import { type Answer, answerResult, sendAnswer } from '#kernel/http/answer.ts';
 import { answerKeysOf } from '#kernel/http/idempotency.ts';
 import { cursorOf, endOf, idParams, limitOf, momentInput, momentOf, pageQuery, uuidParam } from '#kernel/http/input.ts';
-import {
-  AMOUNT_CODES,
-  amountInput,
-  currencyInput,
-  problemsOf,
-  readMoney,
-  withOthers,
-} from '#kernel/http/money-input.ts';
+import { AMOUNT_CODES, amountInput, currencyInput, problemsOf, readMoney } from '#kernel/http/money-input.ts';
 import { pageSchema, readOperation, writeOperation } from '#kernel/http/operation.ts';
+import { waitSeconds } from '#kernel/http/prefer.ts';
 import { problemOf, problemSchema } from '#kernel/http/problem.ts';
+import { TOKEN_CODES, tokenInput, withTokenProblem } from '#kernel/http/token-input.ts';
 import { createCheck, type FieldProblem, InvalidInputError } from '#kernel/http/validation.ts';
 import type { Sql } from '#kernel/postgres/sql.ts';
 import type { AnswerKey, CommandResult, Executor, StreamCommand } from '#kernel/processor/execute.ts';
@@ -43,7 +37,7 @@ export interface Completion {
   readonly completed_at: string;
 }
 
-export interface CompletionWaiter {
+interface CompletionWaiter {
   /** Resolves when the payment is completed, or with undefined after so long (milliseconds). */
   wait(paymentId: string, ms: number): Promise<Completion | undefined>;
 }
@@ -72,7 +66,7 @@ const createBody = Type.Object(
     currency: currencyInput(),
     method: oneOf(PAYMENT_METHODS),
     customer_id: text('who pays; for `wallet` the user of the wallet'),
-    payment_token: Type.Optional(text('the card token of the gateway, never a card number')),
+    payment_token: tokenInput(),
     description: Type.Optional(Type.String({ maxLength: 1000 })),
     metadata: Type.Optional(
       Type.Record(Type.String({ maxLength: 64 }), Type.String({ maxLength: 500 }), { maxProperties: MAX_METADATA }),
@@ -125,7 +119,7 @@ const operations = {
     description: '`Prefer: wait=N` waits up to N seconds for the final status; else the answer is `PENDING`.',
     body: createBody,
     answers: { 201: paymentSchema },
-    refusals: [...AMOUNT_CODES, 'token_required', 'card_number_refused'],
+    refusals: [...AMOUNT_CODES, ...TOKEN_CODES],
   }),
   batch: writeOperation({
     tag,
@@ -253,22 +247,6 @@ function readPayment(body: CreateBody, found: readonly FieldProblem[], tokenRequ
   };
 }
 
-function withTokenProblem(
-  body: CreateBody,
-  found: readonly FieldProblem[],
-  tokenRequired: boolean,
-): readonly FieldProblem[] {
-  const field = 'payment_token';
-  const token: unknown = body?.payment_token;
-  if (typeof token === 'string' && isCardNumber(token)) {
-    return withOthers(found, [
-      { field, code: 'card_number_refused', message: 'send the token of the card, never its number' },
-    ]);
-  }
-  if (token !== undefined || !tokenRequired || body?.method === 'wallet') return found;
-  return withOthers(found, [{ field, code: 'token_required', message: 'payment_token is required by this gateway' }]);
-}
-
 /** A payment of a batch; what is wrong with it is its own answer. */
 function readBatchItem(item: unknown, tokenRequired: boolean, traceId: string): PaymentInput | Answer<never> {
   try {
@@ -297,12 +275,4 @@ function batchResult(commands: readonly (CreatePayment | Answer<never>)[], resul
     return status === 201 ? { status, payment: body } : { status, error: body };
   });
   return { status: 200, body: { data } };
-}
-
-const WAIT = /(?:^|[,;\s])wait\s*=\s*(\d{1,9})(?:$|[,;\s])/i;
-
-/** Seconds that `Prefer: wait=N` asks for (RFC 7240), up to `most`; 0 when it does not. */
-function waitSeconds(prefer: string | string[] | undefined, most: number): number {
-  const found = prefer === undefined ? null : WAIT.exec(String(prefer));
-  return found === null ? 0 : Math.min(Number(found[1]), most);
 }

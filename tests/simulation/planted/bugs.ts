@@ -126,4 +126,19 @@ export const PLANTED_BUGS: Readonly<Record<string, PlantedBug>> = {
     find: 'return kept?.stream === streamOf(first) && kept.position === first.streamPosition - 1 ? kept.row : undefined;',
     replace: 'return kept?.row;',
   },
+  'units are sold that are promised to others': {
+    file: 'src/services/inventory/levels.decider.ts',
+    find: 'return onHand - reserved;',
+    replace: 'return onHand;',
+    also: {
+      file: 'src/services/inventory/levels.decider.ts',
+      find: 'reserved >= 0 && available === onHand - reserved && available >= 0,',
+      replace: 'reserved >= 0,',
+    },
+  },
+  'money that comes after the end of a purchase is kept': {
+    file: 'src/services/purchases/decider.ts',
+    find: 'return [nextRefund(purchase, purchase.amountMinor, purchase.reason!, now)];',
+    replace: 'return [];',
+  },
 };

@@ -14,11 +14,14 @@ const changes = [bug, ...(bug.also === undefined ? [] : [bug.also])];
 registerHooks({
   load: (url, context, nextLoad) => {
     const loaded = nextLoad(url, context);
-    const change = changes.find(({ file }) => url === pathToFileURL(join(ROOT, file)).href);
-    if (change === undefined) return loaded;
-    const { file, find, replace } = change;
-    const parts = String(loaded.source).split(find);
-    if (parts.length !== 2) throw new Error(`${file} holds the text to be replaced ${parts.length - 1} times: ${find}`);
-    return { ...loaded, source: parts.join(replace) };
+    const here = changes.filter(({ file }) => url === pathToFileURL(join(ROOT, file)).href);
+    if (here.length === 0) return loaded;
+    return { ...loaded, source: here.reduce(plant, String(loaded.source)) };
   },
 });
+
+function plant(source: string, { file, find, replace }: (typeof changes)[number]): string {
+  const parts = source.split(find);
+  if (parts.length !== 2) throw new Error(`${file} holds the text to be replaced ${parts.length - 1} times: ${find}`);
+  return parts.join(replace);
+}
