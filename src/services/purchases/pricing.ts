@@ -19,7 +19,7 @@ type FindOffers = (productIds: readonly string[]) => Promise<readonly OfferRow[]
 type Priced = Pick<CreatePurchase, 'lines' | 'currency'>;
 
 /** What the catalog has just told is known here after a moment: so long is it waited for before each further look, milliseconds. */
-const LOOK_AGAIN_MS: readonly number[] = [20, 40, 80, 160, 320];
+const LOOK_AGAIN_MS: readonly number[] = [20, 40, 80, 160, 320, 640, 1280];
 
 /** What may be right a moment later. */
 const MAY_PASS: ReadonlySet<string> = new Set(['product_unknown', 'product_not_for_sale', 'price_changed']);
