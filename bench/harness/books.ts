@@ -41,26 +41,34 @@ export async function checkBooks(sql: Sql, openingMinor: ReadonlyMap<string, num
   return { balanced: sumsToZero && wrongWallets.length === 0 && balances.length === openingMinor.size, wrongWallets };
 }
 
-/** The payments of a load. */
-export interface PaymentCounts {
+/** What a load makes: where it is read, and how what succeeded is called there. */
+export interface Made {
+  readonly table: string;
+  readonly success: string;
+}
+
+export const PAYMENTS_MADE: Made = { table: 'payments.saga_projections', success: 'APPROVED' };
+export const PURCHASES_MADE: Made = { table: 'purchases.purchases', success: 'COMPLETED' };
+
+/** All that a load made. */
+export interface MadeCounts {
   readonly created: number;
   readonly unfinished: number;
   readonly amountMinor: number;
 }
 
-export async function countPayments(sql: Sql): Promise<PaymentCounts> {
-  const rows = await sql.query<PaymentCounts>(
+export async function countMade(sql: Sql, { table }: Made): Promise<MadeCounts> {
+  const rows = await sql.query<MadeCounts>(
     `SELECT count(*) AS created, count(*) FILTER (WHERE completed_at IS NULL) AS unfinished,
-        coalesce(sum(amount_minor), 0)::bigint AS "amountMinor" FROM payments.saga_projections`,
+        coalesce(sum(amount_minor), 0)::bigint AS "amountMinor" FROM ${table}`,
   );
   return rows[0]!;
 }
 
-/** What became of payments within a stretch of time. */
+/** What ended within a stretch of time. */
 export interface WindowCounts {
-  /** Payments that reached their final status. */
   readonly completed: number;
-  readonly approved: number;
+  readonly succeeded: number;
   /** From accepted to final, of all of them, milliseconds. */
   readonly p50: number;
   readonly p95: number;
@@ -68,16 +76,16 @@ export interface WindowCounts {
 }
 
 /** @param from milliseconds since 1970; `to` likewise, exclusive */
-export async function countWindow(sql: Sql, from: number, to: number): Promise<WindowCounts> {
-  const window = [new Date(from), new Date(to)];
+export async function countWindow(sql: Sql, { table, success }: Made, from: number, to: number): Promise<WindowCounts> {
+  const window = [new Date(from), new Date(to), success];
   const took = 'extract(epoch FROM completed_at - created_at) * 1000';
   const quantile = (q: number, name: string): string =>
     `coalesce(percentile_disc(${q}) WITHIN GROUP (ORDER BY ${took}), 0)::float8 AS ${name}`;
-  const [payments] = await sql.query<WindowCounts>(
-    `SELECT count(*) AS completed, count(*) FILTER (WHERE status = 'APPROVED') AS approved,
+  const [counts] = await sql.query<WindowCounts>(
+    `SELECT count(*) AS completed, count(*) FILTER (WHERE status = $3) AS succeeded,
         ${quantile(0.5, 'p50')}, ${quantile(0.95, 'p95')}, ${quantile(0.99, 'p99')}
-      FROM payments.saga_projections WHERE completed_at >= $1 AND completed_at < $2`,
+      FROM ${table} WHERE completed_at >= $1 AND completed_at < $2`,
     window,
   );
-  return payments!;
+  return counts!;
 }

@@ -1,3 +1,4 @@
+import { PAYMENTS_MADE } from './books.ts';
 import { startLoad } from './load.ts';
 import type { BenchServer } from './server.ts';
 import { CURRENCY } from './wallets.ts';
@@ -28,7 +29,7 @@ export async function fillStore(
   try {
     const filled = await untilFilled(server, events, onPhase);
     const { acknowledged } = await load.stop();
-    await untilFinished(server, acknowledged);
+    await untilFinished(server, PAYMENTS_MADE, acknowledged);
     return { events: filled, acknowledged };
   } finally {
     load.kill();

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Sql } from '#kernel/postgres/sql.ts';
 import type { LoadReport } from '../load/protocol.ts';
-import { countPayments, type PaymentCounts } from './books.ts';
+import { countMade, type Made, type MadeCounts } from './books.ts';
 import type { RunningLoad } from './load.ts';
 import type { BenchServer } from './server.ts';
 import { peakMemoryMib, usageOf } from './usage.ts';
@@ -103,15 +103,15 @@ export async function untilFilled({ database }: BenchServer, wanted: number, onP
 }
 
 /**
- * Waits, at most so long, until so many payments are in the read model and every one is final.
+ * Waits, at most so long, until so many are in the read model and every one is final.
  * @param acknowledged how many there must be; one that is not there at all counts as unfinished
  */
-export async function untilFinished({ database }: BenchServer, acknowledged: number): Promise<PaymentCounts> {
+export async function untilFinished({ database }: BenchServer, made: Made, acknowledged: number): Promise<MadeCounts> {
   const deadline = Date.now() + FINISH_LIMIT_MS;
   for (;;) {
-    const payments = await countPayments(database.pool);
-    const unfinished = payments.unfinished + Math.max(0, acknowledged - payments.created);
-    if (unfinished === 0 || Date.now() > deadline) return { ...payments, unfinished };
+    const counts = await countMade(database.pool, made);
+    const unfinished = counts.unfinished + Math.max(0, acknowledged - counts.created);
+    if (unfinished === 0 || Date.now() > deadline) return { ...counts, unfinished };
     await sleep(LOOK_MS);
   }
 }

@@ -10,12 +10,19 @@ export interface PaymentPlan {
   readonly hot: number;
 }
 
+/** The purchases that a load makes: of two products each, paid from wallets. */
+export interface PurchasePlan {
+  readonly customers: readonly string[];
+  /** By SKU, and the price of one, minor units: each is bought as often as the others. */
+  readonly products: readonly { readonly sku: string; readonly priceMinor: number }[];
+}
+
 export interface LoadOptions {
   readonly port: number;
   readonly connections: number;
   /** Every so many-th payment waits for its final status. */
   readonly sampleEvery: number;
-  readonly plan: PaymentPlan;
+  readonly plan: PaymentPlan | PurchasePlan;
 }
 
 /** What a load is told. */
@@ -26,7 +33,7 @@ export type LoadCommand<Options = LoadOptions> =
   /** Send nothing more, wait for what is under way, and report. */
   | { readonly type: 'stop' };
 
-/** What the load reports. */
+/** What the load reports; of purchases as of payments. */
 export interface LoadReport {
   /** Since the start, 201 answers, and what else came instead of one, or of a final status that was waited for. */
   readonly acknowledged: number;

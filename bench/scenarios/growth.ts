@@ -1,5 +1,5 @@
 import type { Sql } from '#kernel/postgres/sql.ts';
-import { checkBooks, countWindow } from '../harness/books.ts';
+import { checkBooks, countWindow, PAYMENTS_MADE } from '../harness/books.ts';
 import { startLoad } from '../harness/load.ts';
 import { type BenchServer, withBenchServer } from '../harness/server.ts';
 import { type Versions, versions } from '../harness/versions.ts';
@@ -95,8 +95,8 @@ async function measureAt(
     const { report, from, to, rssMb } = window;
     const acknowledged = acknowledgedBefore + report.acknowledged;
     tell('waiting for the last payments');
-    const { unfinished } = await untilFinished(server, acknowledged);
-    const { completed, p50, p95, p99 } = await countWindow(pool, from, to);
+    const { unfinished } = await untilFinished(server, PAYMENTS_MADE, acknowledged);
+    const { completed, p50, p95, p99 } = await countWindow(pool, PAYMENTS_MADE, from, to);
     const level = {
       at,
       events_before,

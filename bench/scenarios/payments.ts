@@ -1,4 +1,4 @@
-import { checkBooks, countWindow } from '../harness/books.ts';
+import { checkBooks, countWindow, PAYMENTS_MADE } from '../harness/books.ts';
 import { measureLimit } from '../harness/limit.ts';
 import { startLoad } from '../harness/load.ts';
 import { type BenchServer, withBenchServer } from '../harness/server.ts';
@@ -115,8 +115,8 @@ async function conclude(
   const { report, cpu, cpuSeconds, rssMb, from, to, eventsBefore, eventsPerSecond } = window;
   const seconds = (to - from) / 1000;
   options.onPhase('waiting for the last payments');
-  const payments = await untilFinished(server, report.acknowledged);
-  const counts = await countWindow(database.pool, from, to);
+  const payments = await untilFinished(server, PAYMENTS_MADE, report.acknowledged);
+  const counts = await countWindow(database.pool, PAYMENTS_MADE, from, to);
   const books = await checkBooks(database.pool, opening);
   options.onPhase('measuring the limit of PostgreSQL');
   const limit = await measureLimit(database, LIMIT_SECONDS);
@@ -144,7 +144,7 @@ async function conclude(
     hot: options.hot,
     acknowledged: report.acknowledged,
     unfinished: payments.unfinished,
-    declined: counts.completed - counts.approved,
+    declined: counts.completed - counts.succeeded,
     error_kinds: report.errorKinds,
     completion_by_server_ms: { p50: counts.p50, p95: counts.p95, p99: counts.p99 },
     completion_samples: report.completionSamples,

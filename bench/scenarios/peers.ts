@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { locateBinaries } from '#kernel/postgres/embedded/binaries.ts';
 import { startEmbeddedPostgres } from '#kernel/postgres/embedded.ts';
-import { checkBooks } from '../harness/books.ts';
+import { checkBooks, PAYMENTS_MADE } from '../harness/books.ts';
 import { withDataFolder } from '../harness/data-folder.ts';
 import { startLoad } from '../harness/load.ts';
 import { openPeerProcess } from '../harness/peer-process.ts';
@@ -171,7 +171,7 @@ function measureHttp(options: PeersOptions): Promise<ToolResult> {
       const measured = await measureHttpCell(server, cell, customers, { ...options, onPhase: tell });
       acknowledged += measured.acknowledged;
       failed += measured.cell.errors;
-      const { created, unfinished } = await untilFinished(server, acknowledged);
+      const { created, unfinished } = await untilFinished(server, PAYMENTS_MADE, acknowledged);
       cells.push({ ...measured.cell, unfinished });
       if (created > acknowledged + failed)
         throw new Error(`${created} payments, but only ${acknowledged} were asked for`);

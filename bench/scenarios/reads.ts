@@ -1,5 +1,5 @@
 import { createClient } from '../../src/cli/client.ts';
-import { checkBooks, expectedBalances } from '../harness/books.ts';
+import { checkBooks, expectedBalances, PAYMENTS_MADE } from '../harness/books.ts';
 import { fillStore } from '../harness/fill.ts';
 import { startReads } from '../harness/load.ts';
 import { type BenchServer, withBenchServer } from '../harness/server.ts';
@@ -69,7 +69,7 @@ export function benchReads(options: ReadsOptions): Promise<ReadsResult> {
     });
     const { window, writes } = await readAndWrite(server, customers, options);
     onPhase('waiting for the last payments');
-    const payments = await untilFinished(server, filled.acknowledged + writes.accepted);
+    const payments = await untilFinished(server, PAYMENTS_MADE, filled.acknowledged + writes.accepted);
     const books = await checkBooks(server.database.pool, opening);
     const balances_wrong = await countWrongBalances(server, opening);
     return {

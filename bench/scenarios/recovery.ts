@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Sql } from '#kernel/postgres/sql.ts';
 import { type Client, createClient } from '../../src/cli/client.ts';
-import { checkBooks } from '../harness/books.ts';
+import { checkBooks, PAYMENTS_MADE } from '../harness/books.ts';
 import { fillStore } from '../harness/fill.ts';
 import { startRecordedLoad, whenNobodyAnswers } from '../harness/recorded-load.ts';
 import { type BenchServer, withBenchServer } from '../harness/server.ts';
@@ -78,7 +78,7 @@ export function benchRecovery(options: RecoveryOptions): Promise<RecoveryResult>
     const found = await killAgainAndAgain(server, customers, options);
     onPhase('checking every payment and balance');
     const created = filled.acknowledged + found.acknowledged.length;
-    const { unfinished } = await untilFinished(server, created);
+    const { unfinished } = await untilFinished(server, PAYMENTS_MADE, created);
     const { pool } = server.database;
     const { balanced } = await checkBooks(pool, opening);
     return {

@@ -2,7 +2,7 @@ import { createLog } from '#kernel/observability/log.ts';
 import { rebuild } from '#kernel/projections/rebuild.ts';
 import { readConfig } from '#src/config.ts';
 import { type KnownReadModel, readModels } from '../../src/cli/read-models.ts';
-import { checkBooks } from '../harness/books.ts';
+import { checkBooks, PAYMENTS_MADE } from '../harness/books.ts';
 import { startLoad } from '../harness/load.ts';
 import { type BenchServer, withBenchServer } from '../harness/server.ts';
 import { type Versions, versions } from '../harness/versions.ts';
@@ -58,7 +58,7 @@ export function benchReplay(options: ReplayOptions): Promise<ReplayResult> {
     const opening = await openWallets(server.url, customers);
     const loadErrors = await fill(server, customers, options);
     onPhase('waiting for the last payments');
-    const { created, unfinished } = await untilFinished(server, 0);
+    const { created, unfinished } = await untilFinished(server, PAYMENTS_MADE, 0);
     const { pool } = server.database;
     const events = await countEvents(pool);
     const read_models = await rebuildAll(server, onPhase);

@@ -48,6 +48,8 @@ const SUBCOMMANDS = [
   'topology migrate',
   'topology compare',
   'bench payments',
+  'bench purchases',
+  'bench race',
   'bench wallet',
   'bench reads',
   'bench replay',

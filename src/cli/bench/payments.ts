@@ -3,8 +3,9 @@ import { BUSES, MAX_INSTANCES } from '../../../bench/harness/shape.ts';
 import type { PaymentsOptions, PaymentsResult } from '../../../bench/scenarios/payments.ts';
 import { foundSomethingWrong } from '../failure.ts';
 import { share, wholeNumber, withExample, withJson } from '../options.ts';
-import { paint, printFields, printJson, printTable } from '../output.ts';
+import { paint, printFields, printJson } from '../output.ts';
 import { withPhases } from './phases.ts';
+import { printDurations } from './table.ts';
 
 type Arguments = Omit<PaymentsOptions, 'onPhase'> & { readonly json?: boolean };
 
@@ -52,20 +53,11 @@ function print(result: PaymentsResult): void {
   console.log(paint('bold', `${result.payments_per_second} completed ${result.method} payments/s`));
   const { bus, instances } = result;
   console.log(`on ${bus}, ${instances === null ? 'one process' : `${instances} of each service and one with the API`}`);
-  printTable(
-    [
-      { what: 'POST', ...post_ms },
-      { what: `to the final status (${result.completion_samples} clients)`, ...completion_ms },
-      { what: 'the same by the server’s clock, all', ...completion_by_server_ms },
-    ],
-    [
-      { title: 'MILLISECONDS', value: (row) => row.what },
-      { title: 'P50', value: (row) => row.p50, align: 'right' },
-      { title: 'P95', value: (row) => row.p95, align: 'right' },
-      { title: 'P99', value: (row) => row.p99, align: 'right' },
-    ],
-    '',
-  );
+  printDurations({
+    POST: post_ms,
+    [`to the final status (${result.completion_samples} clients)`]: completion_ms,
+    'the same by the server’s clock, all': completion_by_server_ms,
+  });
   printFields({
     errors: result.errors === 0 ? '0' : `${result.errors} ${JSON.stringify(result.error_kinds)}`,
     payments: `${result.acknowledged} acknowledged in all, ${result.unfinished} without a final status, ${result.declined} declined`,
