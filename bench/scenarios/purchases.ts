@@ -1,4 +1,4 @@
-import { checkBooks, countWindow, PURCHASES_MADE } from '../harness/books.ts';
+import { checkBooks, countWindow, PAYMENTS_MADE, PURCHASES_MADE } from '../harness/books.ts';
 import { startLoad } from '../harness/load.ts';
 import { type BenchServer, withBenchServer } from '../harness/server.ts';
 import type { BenchBus } from '../harness/shape.ts';
@@ -92,6 +92,8 @@ async function conclude(
   const { pool } = server.database;
   options.onPhase('waiting for the last purchases');
   const made = await untilFinished(server, PURCHASES_MADE, report.acknowledged);
+  // The books go by the payments, whose read model is another.
+  await untilFinished(server, PAYMENTS_MADE, report.acknowledged);
   const counts = await countWindow(pool, PURCHASES_MADE, from, to);
   const books = await checkBooks(pool, opening);
   const wrong = await wrongStock(pool, products, UNITS);

@@ -1,5 +1,5 @@
 import { type Client, createClient } from '../../src/cli/client.ts';
-import { checkBooks, PURCHASES_MADE } from '../harness/books.ts';
+import { checkBooks, PAYMENTS_MADE, PURCHASES_MADE } from '../harness/books.ts';
 import { type BenchServer, withBenchServer } from '../harness/server.ts';
 import { openShop, productsOf, wrongStock } from '../harness/shop.ts';
 import { type Versions, versions } from '../harness/versions.ts';
@@ -89,6 +89,8 @@ async function conclude(
   const losers = ended.flat().filter(({ status }) => status !== 'COMPLETED');
   const { pool } = server.database;
   const made = await untilFinished(server, PURCHASES_MADE, ended.length * race.buyers);
+  // Each winner's payment, whose read model is another.
+  await untilFinished(server, PAYMENTS_MADE, ended.length);
   const books = await checkBooks(pool, race.opening);
   const sold = race.products.reduce((sum, { priceMinor }, i) => sum + priceMinor * winners[i]!, 0);
   const [balances] = await pool.query<{ left: number }>(

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { formatAmount, MAX_AMOUNT_MINOR, parseAmount } from '#kernel/core/money.ts';
 import { amountProblem } from '#kernel/http/money-input.ts';
 import { type FieldProblem, InvalidInputError } from '#kernel/http/validation.ts';
+import type { Lookup } from '#kernel/postgres/lookup.ts';
 import type { CreatePurchase, Units } from './decider.ts';
 import type { OfferRow } from './projections.ts';
 
@@ -12,9 +13,6 @@ export interface LineInput extends Units {
   /** As the client sent it. */
   readonly expectedPrice?: unknown;
 }
-
-/** What is known of these products. */
-type FindOffers = (productIds: readonly string[]) => Promise<readonly OfferRow[]>;
 
 type Priced = Pick<CreatePurchase, 'lines' | 'currency'>;
 
@@ -28,10 +26,10 @@ const MAY_PASS: ReadonlySet<string> = new Set(['product_unknown', 'product_not_f
  * The lines of a purchase with what they cost now.
  * @throws InvalidInputError with every line that cannot be sold
  */
-export async function priceLines(lines: readonly LineInput[], findOffers: FindOffers): Promise<Priced> {
+export async function priceLines(lines: readonly LineInput[], offersOf: Lookup<OfferRow>): Promise<Priced> {
   const ids = lines.map(({ productId }) => productId);
   for (let look = 0; ; look++) {
-    const offers = new Map((await findOffers(ids)).map((offer) => [offer.product_id, offer]));
+    const offers = await offersOf(ids);
     const problems = problemsOf(lines, offers);
     if (problems.length === 0) return pricedBy(offers, lines);
     const wait = LOOK_AGAIN_MS[look];

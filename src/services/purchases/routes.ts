@@ -11,6 +11,7 @@ import { pageSchema, readOperation, writeOperation } from '#kernel/http/operatio
 import { waitSeconds } from '#kernel/http/prefer.ts';
 import { TOKEN_CODES, tokenInput, withTokenProblem } from '#kernel/http/token-input.ts';
 import { InvalidInputError } from '#kernel/http/validation.ts';
+import { createLookup } from '#kernel/postgres/lookup.ts';
 import type { Sql } from '#kernel/postgres/sql.ts';
 import type { AnswerKey, Executor } from '#kernel/processor/execute.ts';
 import { productIdOf } from '#services/catalog/contract.ts';
@@ -145,7 +146,10 @@ export function purchaseRoutes(ports: PurchaseRoutePorts): FastifyPluginAsyncTyp
   const { executor, sql, clock, ids } = ports;
   const keysOf = (request: Parameters<typeof answerKeysOf>[0]): readonly AnswerKey[] =>
     answerKeysOf(request, clock.now() + ports.idempotencyTtlMs);
-  const offersOf = (productIds: readonly string[]) => findOffers(sql, productIds);
+  const offersOf = createLookup(
+    (productIds) => findOffers(sql, productIds),
+    (offer) => offer.product_id,
+  );
 
   return async (app) => {
     app.post('/purchases', { schema: operations.create, attachValidation: true }, async (request, reply) => {
