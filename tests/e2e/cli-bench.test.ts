@@ -103,6 +103,21 @@ describe('bench', () => {
     assert.ok(result.cold_ms.debit > 0);
   });
 
+  test('counts completed purchases, and checks every balance and the stock of every product', async () => {
+    const sizes = ['--seconds', '2', '--warm-up', '0', '--connections', '8', '--wallets', '10', '--products', '10'];
+    const result = await bench(['purchases', ...sizes, '--sample-every', '4']);
+    assert.ok(result.purchases_per_second > 0 && result.completion_ms.p50 > 0, JSON.stringify(result));
+    const { errors, unfinished, cancelled, stock_wrong, ledger_balanced } = result;
+    assert.deepEqual([errors, unfinished, cancelled, stock_wrong, ledger_balanced], [0, 0, 0, 0, true]);
+  });
+
+  test('lets buyers race for the last unit: each time exactly one gets it, and the others pay nothing', async () => {
+    const result = await bench(['race', '--buyers', '16', '--races', '5']);
+    assert.deepEqual([result.won_by_one, result.won_by_none, result.won_by_several], [5, 0, 0]);
+    const { lost_otherwise, losers_paid_minor, stock_wrong, ledger_balanced } = result;
+    assert.deepEqual([lost_otherwise, losers_paid_minor, stock_wrong, ledger_balanced], [0, 0, 0, true]);
+  });
+
   test('looks balances and payments up while payments are made, and checks every answer', async () => {
     const sizes = ['--seconds', '1', '--connections', '4', '--wallets', '10', '--preload-events', '500'];
     const result = await bench(['reads', ...sizes, '--writes-per-second', '50']);

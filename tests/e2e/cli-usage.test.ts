@@ -194,7 +194,7 @@ describe('the command line', () => {
     assert.equal(name, 'granular');
     const eventsOn = (topic: string) => topics.find((found: { topic: string }) => found.topic === topic).events;
     const approved = { type: 'payments.approved', key: 'payment_id', on: 'all' };
-    const groups = ['wallets-service-saga-events-payment-completed-v1-consumer'];
+    const groups = ['wallets', 'purchases'].map((name) => `${name}-service-saga-events-payment-completed-v1-consumer`);
     assert.deepEqual(eventsOn('saga.events.payment.completed.v1')[0], { ...approved, copy: false, groups });
     assert.deepEqual(eventsOn('metrics.events.payment.completed.v1')[0], { ...approved, copy: true, groups: [] });
     assert.deepEqual(eventsOn('audit-logs'), []);
