@@ -116,7 +116,7 @@ describe('start', () => {
   test('moves to another topology and back while it runs, and knows afterwards where it is', async () => {
     const server = await startServer();
     const moved = await runProgram(['topology', 'migrate', 'by-flow'], env);
-    assert.deepEqual([moved.code, moved.stderr.match(/^\w+ is on by-flow$/gm)?.length], [0, 6], moved.stderr);
+    assert.deepEqual([moved.code, moved.stderr.match(/^\w+ is on by-flow$/gm)?.length], [0, 7], moved.stderr);
     assert.match(moved.stdout, /^topology +by-type$/m);
     assert.match(moved.stdout, /^consumers there +7 of 7$/m);
     assert.equal((await pay(api, {})).status, 'APPROVED');
