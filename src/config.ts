@@ -214,6 +214,14 @@ export const SETTINGS = {
   maxReservations: integer('RESERVATIONS_MAX', 10_000, 'purchases that one product is kept for at the same time'),
   reserveDeadlineMs: integer('PURCHASE_RESERVE_DEADLINE_MS', 30_000, 'a purchase without its stock ends after so long'),
   purchasePaymentDeadlineMs: integer('PURCHASE_PAYMENT_DEADLINE_MS', 3_600_000, 'and one without its payment'),
+  cacheRows: integer('CACHE_ROWS', 100_000, 'rows that each cache keeps in memory'),
+  cacheTtlMs: integer(
+    'CACHE_TTL_MS',
+    30_000,
+    'how long a row is kept in memory; twice as long each time it is asked for often',
+  ),
+  cacheMaxTtlMs: integer('CACHE_MAX_TTL_MS', 600_000, 'the longest that comes of that'),
+  cacheMissingTtlMs: integer('CACHE_MISSING_TTL_MS', 1000, 'how long it is kept that there is no such row'),
   maxWaiters: integer('PREFER_WAIT_MAX_WAITERS', 10_000, 'requests that wait for a final status at once'),
   dlqReplaysPerSecond: integer('DLQ_REPLAYS_PER_SECOND', 100, 'dead letters replayed per second'),
   dlqTopicReadMax: integer(

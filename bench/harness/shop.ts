@@ -1,7 +1,7 @@
 import type { Sql } from '#kernel/postgres/sql.ts';
 import { productIdOf } from '#services/catalog/contract.ts';
-import { createLanes } from '../../src/cli/bank/lanes.ts';
 import { type Client, createClient } from '../../src/cli/client.ts';
+import { createLanes } from '../../src/cli/lanes.ts';
 import type { PurchasePlan } from '../load/protocol.ts';
 import { CURRENCY } from './wallets.ts';
 

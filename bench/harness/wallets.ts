@@ -1,5 +1,5 @@
-import { createLanes } from '../../src/cli/bank/lanes.ts';
 import { type Client, createClient } from '../../src/cli/client.ts';
+import { createLanes } from '../../src/cli/lanes.ts';
 
 export const CURRENCY = 'USD';
 const OPENING = '10000000000.00';

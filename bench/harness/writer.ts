@@ -7,11 +7,13 @@ import { CURRENCY } from './wallets.ts';
 export interface WriterOptions {
   readonly url: string;
   readonly perSecond: number;
-  readonly customers: readonly string[];
-  onAccepted(id: string): void;
+  /** The write of this number, from 0. */
+  requestOf(number: number): readonly [method: string, path: string, body: object];
+  /** @param answer the body */
+  onAccepted?(answer: unknown): void;
 }
 
-/** What came of the payments that were made beside something else. */
+/** What came of the writes that were made beside something else. */
 export interface WriterReport extends Percentiles {
   readonly accepted: number;
   readonly errors: number;
@@ -19,7 +21,7 @@ export interface WriterReport extends Percentiles {
   readonly skipped: number;
 }
 
-/** Payments at a steady rate. */
+/** Writes at a steady rate. */
 export interface RunningWriter {
   /** Ends it after the last answer. */
   stop(): Promise<WriterReport>;
@@ -27,39 +29,44 @@ export interface RunningWriter {
 
 const CONNECTIONS = 128;
 const MAX_UNANSWERED = 2000;
-const CREATED = 201;
 const TICK_MS = 2;
 const AMOUNT = 1.25;
+const LAST_SUCCESS = 299;
+
+/** A wallet payment of one of the customers in turn. */
+export function paymentOf(customers: readonly string[], number: number): ReturnType<WriterOptions['requestOf']> {
+  const customer_id = customers[number % customers.length]!;
+  return ['POST', '/payments', { amount: AMOUNT, currency: CURRENCY, method: 'wallet', customer_id }];
+}
 
 /**
- * Makes wallet payments at a steady rate, whether earlier ones are answered or not: each has its moment, from which its
- * duration counts, so that a slow server is not spared the payments that came meanwhile.
+ * Writes at a steady rate, whether earlier writes are answered or not: each has its moment, from which its duration counts, so
+ * that a slow server is not spared what came meanwhile.
  */
-export function startWriter({ url, perSecond, customers, onAccepted }: WriterOptions): RunningWriter {
+export function startWriter({ url, perSecond, requestOf, onAccepted }: WriterOptions): RunningWriter {
   const client = createClient(url, CONNECTIONS);
   const histogram = createHistogram();
   const counts = { accepted: 0, errors: 0, skipped: 0 };
   const unanswered = new Set<Promise<void>>();
   let stopping = false;
 
-  const pay = async (number: number, due: number): Promise<void> => {
-    const customer_id = customers[number % customers.length]!;
-    const body = { amount: AMOUNT, currency: CURRENCY, method: 'wallet', customer_id };
-    const answer = await client.send('POST', '/payments', { body }).catch(whenNobodyAnswers);
-    if (answer?.status !== CREATED) {
+  const write = async (number: number, due: number): Promise<void> => {
+    const [method, path, body] = requestOf(number);
+    const answer = await client.send(method, path, { body }).catch(whenNobodyAnswers);
+    if (answer === undefined || answer.status > LAST_SUCCESS) {
       counts.errors += 1;
       return;
     }
     counts.accepted += 1;
     histogram.record(performance.now() - due);
-    onAccepted((answer.body as { id: string }).id);
+    onAccepted?.(answer.body);
   };
   const send = (number: number, due: number): void => {
     if (unanswered.size >= MAX_UNANSWERED) {
       counts.skipped += 1;
       return;
     }
-    const sent = pay(number, due).finally(() => unanswered.delete(sent));
+    const sent = write(number, due).finally(() => unanswered.delete(sent));
     unanswered.add(sent);
   };
   const run = async (): Promise<void> => {

@@ -55,6 +55,11 @@ export interface LoadReport {
 export interface ReadOptions {
   readonly port: number;
   readonly connections: number;
+  readonly mix: PaymentMix | ShopMix;
+}
+
+/** Balances and payments. */
+export interface PaymentMix {
   /** The share of look-ups, 0 to 1, that ask for a balance; of the others every second asks for a new payment. */
   readonly balances: number;
   /** Wallets by their users. */
@@ -63,8 +68,21 @@ export interface ReadOptions {
   readonly payments: readonly string[];
 }
 
+/** What the customers of a shop look at: products, their stock, now and then a balance. */
+export interface ShopMix {
+  /** By SKU, the most popular first: the n-th is asked for in proportion to 1/n (Zipf's law). */
+  readonly products: readonly string[];
+  /** Wallets by their users, likewise. */
+  readonly customers: readonly string[];
+}
+
 /** `new_payment`: one that was accepted a moment ago, while the load ran. */
-export type ReadKind = 'balance' | 'payment' | 'new_payment';
+export type ReadKind = 'balance' | 'payment' | 'new_payment' | 'product' | 'stock';
+
+/** What is looked up of each mix. */
+export function kindsOf(mix: ReadOptions['mix']): readonly ReadKind[] {
+  return 'products' in mix ? ['product', 'stock', 'balance'] : ['balance', 'payment', 'new_payment'];
+}
 
 /** A payment was accepted: from now on it may be looked up. */
 export interface WrittenNote {
@@ -81,7 +99,7 @@ export interface KindReport extends Percentiles {
 }
 
 export interface ReadReport {
-  readonly kinds: Readonly<Record<ReadKind, KindReport>>;
+  readonly kinds: Readonly<Partial<Record<ReadKind, KindReport>>>;
   readonly errors: number;
   readonly errorKinds: Readonly<Record<string, number>>;
   /** What the load itself spent on each look-up, microseconds of processor time. */

@@ -1,7 +1,15 @@
 import { runClient } from './client.ts';
 import type { Outcome } from './connection.ts';
 import { createHistogram, type Histogram, percentilesOf } from './histogram.ts';
-import type { KindReport, LoadCommand, ReadKind, ReadOptions, ReadReport, WrittenNote } from './protocol.ts';
+import {
+  type KindReport,
+  kindsOf,
+  type LoadCommand,
+  type ReadKind,
+  type ReadOptions,
+  type ReadReport,
+  type WrittenNote,
+} from './protocol.ts';
 import { createReadSource, isRight, type PreparedRead } from './read-requests.ts';
 
 // A process of its own, told what to do by the harness: many clients, each with one look-up on its way at a time.
@@ -11,21 +19,22 @@ interface Tally {
   wrong: number;
 }
 
-const KINDS: readonly ReadKind[] = ['balance', 'payment', 'new_payment'];
 const OK = 200;
 
+let kinds: readonly ReadKind[] = [];
 let tallies = newTallies();
 let errorKinds: Record<string, number> = {};
 let usedBefore = process.cpuUsage();
 let source: ReturnType<typeof createReadSource>;
 let clients: readonly (() => Promise<void>)[] = [];
 
-function newTallies(): Record<ReadKind, Tally> {
-  const tally = (): Tally => ({ histogram: createHistogram(), wrong: 0 });
-  return { balance: tally(), payment: tally(), new_payment: tally() };
+function newTallies(): ReadonlyMap<ReadKind, Tally> {
+  return new Map(kinds.map((kind) => [kind, { histogram: createHistogram(), wrong: 0 }]));
 }
 
 function start(options: ReadOptions): void {
+  kinds = kindsOf(options.mix);
+  tallies = newTallies();
   source = createReadSource(options);
   const { port } = options;
   const next = source.next;
@@ -39,7 +48,7 @@ function measure(): void {
 }
 
 function settle(read: PreparedRead, { status, error, body }: Outcome, ms: number): void {
-  const tally = tallies[read.kind];
+  const tally = tallies.get(read.kind)!;
   if (status !== OK) fail(error ?? `${read.kind} ${status}`);
   else if (isRight(read, body!)) tally.histogram.record(ms);
   else tally.wrong += 1;
@@ -57,11 +66,11 @@ async function stop(): Promise<void> {
 
 function reportNow(): ReadReport {
   const { user, system } = process.cpuUsage(usedBefore);
-  const reads = KINDS.reduce((sum, kind) => sum + tallies[kind].histogram.count, 0);
+  const reads = [...tallies.values()].reduce((sum, { histogram }) => sum + histogram.count, 0);
   const errors = Object.values(errorKinds).reduce((sum, count) => sum + count, 0);
-  const kinds = Object.fromEntries(KINDS.map((kind) => [kind, reportOf(tallies[kind])])) as ReadReport['kinds'];
+  const reports = Object.fromEntries([...tallies].map(([kind, tally]) => [kind, reportOf(tally)]));
   const cpuUsPerRequest = Math.round(((user + system) / Math.max(1, reads)) * 10) / 10;
-  return { kinds, errors, errorKinds, cpuUsPerRequest };
+  return { kinds: reports, errors, errorKinds, cpuUsPerRequest };
 }
 
 function reportOf({ histogram, wrong }: Tally): KindReport {

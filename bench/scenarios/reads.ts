@@ -6,7 +6,7 @@ import { type BenchServer, withBenchServer } from '../harness/server.ts';
 import { type Versions, versions } from '../harness/versions.ts';
 import { customersOf, openWallets } from '../harness/wallets.ts';
 import { type MeasuredWindow, measureWindow, type OnPhase, type Usages, untilFinished } from '../harness/window.ts';
-import { startWriter, type WriterReport } from '../harness/writer.ts';
+import { paymentOf, startWriter, type WriterReport } from '../harness/writer.ts';
 import type { KindReport, ReadKind, ReadReport } from '../load/protocol.ts';
 
 export interface ReadsOptions {
@@ -25,7 +25,7 @@ export interface ReadsOptions {
 export interface ReadsResult extends Versions {
   /** Right answers, of all kinds, a second. */
   readonly reads_per_second: number;
-  readonly kinds: Readonly<Record<ReadKind, KindReport & { readonly per_second: number }>>;
+  readonly kinds: KindFigures;
   /** Look-ups that were answered with another status than 200, or not at all. */
   readonly errors: number;
   readonly error_kinds: Readonly<Record<string, number>>;
@@ -44,6 +44,9 @@ export interface ReadsResult extends Versions {
   readonly cpu: Usages | undefined;
   readonly load_us_per_request: number;
 }
+
+/** Of each kind of look-ups, and how many there were a second. */
+export type KindFigures = Readonly<Partial<Record<ReadKind, KindReport & { readonly per_second: number }>>>;
 
 const FILL_CONNECTIONS = 64;
 const WARM_UP_MS = 2000;
@@ -73,7 +76,8 @@ export function benchReads(options: ReadsOptions): Promise<ReadsResult> {
     const books = await checkBooks(server.database.pool, opening);
     const balances_wrong = await countWrongBalances(server, opening);
     return {
-      ...figures(window, options),
+      ...readFigures(window),
+      ...{ seconds: options.seconds, connections: options.connections, mix: options.mix },
       writes: {
         ...writes,
         wanted_per_second: options.writesPerSecond,
@@ -92,8 +96,13 @@ async function readAndWrite(server: BenchServer, customers: readonly string[], o
   const payments = await someApproved(server);
   const { port, url } = server;
   const { connections, mix: balances, writesPerSecond: perSecond } = options;
-  const reads = startReads({ port, connections, balances, customers, payments });
-  const writer = startWriter({ url, perSecond, customers, onAccepted: reads.written });
+  const reads = startReads({ port, connections, mix: { balances, customers, payments } });
+  const writer = startWriter({
+    url,
+    perSecond,
+    requestOf: (number) => paymentOf(customers, number),
+    onAccepted: (payment) => reads.written((payment as { readonly id: string }).id),
+  });
   const started = performance.now();
   try {
     const window = await measureWindow(server, reads, { ...options, warmUpMs: WARM_UP_MS });
@@ -129,7 +138,8 @@ async function countWrongBalances(
   return wrong;
 }
 
-function figures({ report, from, to, cpu }: MeasuredWindow<ReadReport>, { seconds, connections, mix }: ReadsOptions) {
+/** What was looked up within the time measured. */
+export function readFigures({ report, from, to, cpu }: MeasuredWindow<ReadReport>) {
   const took = (to - from) / 1000;
   const rate = (reads: number): number => Math.round(reads / took);
   const kinds = Object.entries(report.kinds);
@@ -137,11 +147,11 @@ function figures({ report, from, to, cpu }: MeasuredWindow<ReadReport>, { second
     reads_per_second: rate(kinds.reduce((sum, [, { reads }]) => sum + reads, 0)),
     kinds: Object.fromEntries(
       kinds.map(([kind, found]) => [kind, { per_second: rate(found.reads), ...found }]),
-    ) as ReadsResult['kinds'],
+    ) as KindFigures,
     errors: report.errors,
     error_kinds: report.errorKinds,
     wrong: kinds.reduce((sum, [, { wrong }]) => sum + wrong, 0),
-    ...{ seconds, connections, mix, cpu },
+    cpu,
     load_us_per_request: report.cpuUsPerRequest,
   };
 }

@@ -1,5 +1,5 @@
-import { createLanes } from '../../src/cli/bank/lanes.ts';
 import { type Client, createClient } from '../../src/cli/client.ts';
+import { createLanes } from '../../src/cli/lanes.ts';
 import { type BenchServer, withBenchServer } from '../harness/server.ts';
 import { type Versions, versions } from '../harness/versions.ts';
 import type { OnPhase } from '../harness/window.ts';

@@ -1,5 +1,6 @@
 import type { DeadLetterTopics } from '#kernel/bus/dead-letters.ts';
 import type { Tail } from '#kernel/bus/tail.ts';
+import type { RowSource } from '#kernel/cache/row-cache.ts';
 import type { Clock } from '#kernel/core/clock.ts';
 import type { IdSource } from '#kernel/core/ids.ts';
 import type { Store } from '#kernel/event-store/store.ts';
@@ -8,8 +9,11 @@ import type { Log } from '#kernel/observability/log.ts';
 import type { Metrics } from '#kernel/observability/metrics.ts';
 import type { Sql } from '#kernel/postgres/sql.ts';
 import type { Executor } from '#kernel/processor/execute.ts';
+import type { ProductRow } from '#services/catalog/projections.ts';
 import type { WebhookPorts } from '#services/gateway/routes.ts';
+import type { StockRow } from '#services/inventory/projections.ts';
 import type { PaymentSettings } from '#services/payments/payment.decider.ts';
+import type { WalletRow } from '#services/wallets/projections.ts';
 import type { ExchangeRates } from './routes/rates.ts';
 
 /** How the API works. Times in milliseconds where not said otherwise. */
@@ -55,9 +59,9 @@ export interface ApiContext {
   readonly settings: ApiSettings;
   readonly rates: ExchangeRates;
   readonly payments?: ServicePorts & { readonly tail: Tail };
-  readonly wallets?: ServicePorts;
-  readonly catalog?: ServicePorts;
-  readonly inventory?: ServicePorts;
+  readonly wallets?: ServicePorts & { readonly rows: RowSource<WalletRow> };
+  readonly catalog?: ServicePorts & { readonly rows: RowSource<ProductRow> };
+  readonly inventory?: ServicePorts & { readonly rows: RowSource<StockRow> };
   readonly purchases?: ServicePorts & { readonly tail: Tail };
   readonly paymentSettings: PaymentSettings;
   /** True when the card gateway in use takes no charge without a token. */

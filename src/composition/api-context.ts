@@ -6,6 +6,7 @@ import { createWorkList } from '#services/gateway/queries.ts';
 import type { ApiContext, ServiceDatabase } from '#src/api/context.ts';
 import type { ExchangeRates } from '#src/api/routes/rates.ts';
 import type { Config, ServiceName } from '#src/config.ts';
+import { createCaches } from './caches.ts';
 import type { Home, Homes } from './homes.ts';
 import type { Kernel } from './kernel.ts';
 import { type RunningServices, type ServiceInputs, serviceDefinitions } from './services.ts';
@@ -32,6 +33,12 @@ export function apiContext(parts: Parts): ApiContext {
     const executor = services.processors.get(name) ?? services.requestsOnly.get(name);
     return executor && { executor, ...databases.get(homes.of(name))! };
   };
+  const caches = createCaches({
+    config,
+    kernelOf: (service) => homes.of(service).kernel,
+    sqlOf: (service) => databases.get(homes.of(service))!.sql,
+    observe: metrics.cache,
+  });
   const payments = portsOf('payments');
   const wallets = portsOf('wallets');
   const gateway = portsOf('gateway');
@@ -56,9 +63,9 @@ export function apiContext(parts: Parts): ApiContext {
     },
     rates,
     ...(payments !== undefined && { payments: { ...payments, tail: homes.of('payments').kernel.tail } }),
-    ...(wallets !== undefined && { wallets }),
-    ...(catalog !== undefined && { catalog }),
-    ...(inventory !== undefined && { inventory }),
+    ...(wallets !== undefined && { wallets: { ...wallets, rows: caches.wallets() } }),
+    ...(catalog !== undefined && { catalog: { ...catalog, rows: caches.products() } }),
+    ...(inventory !== undefined && { inventory: { ...inventory, rows: caches.stock() } }),
     ...(purchases !== undefined && { purchases: { ...purchases, tail: homes.of('purchases').kernel.tail } }),
     paymentSettings: inputs.paymentSettings,
     tokenRequired: inputs.provider.requiresToken,

@@ -104,9 +104,10 @@ describe('bench', () => {
   });
 
   test('counts completed purchases, and checks every balance and the stock of every product', async () => {
-    const sizes = ['--seconds', '2', '--warm-up', '0', '--connections', '8', '--wallets', '10', '--products', '10'];
+    // On a busy machine a purchase may take longer than is measured: those that were made by the end are what counts.
+    const sizes = ['--seconds', '2', '--warm-up', '1', '--connections', '8', '--wallets', '10', '--products', '10'];
     const result = await bench(['purchases', ...sizes, '--sample-every', '4']);
-    assert.ok(result.purchases_per_second > 0 && result.completion_ms.p50 > 0, JSON.stringify(result));
+    assert.ok(result.acknowledged > 0 && result.events_per_second > 0, JSON.stringify(result));
     const { errors, unfinished, cancelled, stock_wrong, ledger_balanced } = result;
     assert.deepEqual([errors, unfinished, cancelled, stock_wrong, ledger_balanced], [0, 0, 0, 0, true]);
   });
@@ -128,6 +129,20 @@ describe('bench', () => {
     assert.deepEqual([result.errors, result.wrong, result.balances_wrong, result.ledger_balanced], [0, 0, 0, true]);
     assert.ok(result.writes.accepted > 0 && result.balances_compared === 10);
     assert.deepEqual([result.writes.errors, result.writes.skipped], [0, 0]);
+  });
+
+  test('looks the shop up while it changes, most of it from the caches, and compares all of it afterwards', async () => {
+    const sizes = ['--seconds', '1', '--connections', '4', '--wallets', '10', '--products', '20'];
+    const result = await bench(['reads', '--mix', 'shop', ...sizes, '--writes-per-second', '30']);
+    for (const kind of ['product', 'stock', 'balance']) {
+      const { reads, wrong, p50, p99 } = result.kinds[kind];
+      assert.ok(reads > 0 && wrong === 0 && p50 > 0 && p50 <= p99, kind);
+    }
+    assert.deepEqual(Object.keys(result.kinds), ['product', 'stock', 'balance']);
+    assert.deepEqual([result.errors, result.wrong, result.rows_wrong], [0, 0, 0]);
+    assert.ok(result.writes.accepted > 0 && result.rows_compared === 50);
+    assert.deepEqual([result.writes.errors, result.writes.skipped], [0, 0]);
+    for (const ratio of Object.values<number>(result.hit_ratio)) assert.ok(ratio > 0 && ratio < 1);
   });
 
   test('rebuilds every read model, each equal to the one that served', async () => {

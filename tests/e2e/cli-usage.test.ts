@@ -26,6 +26,7 @@ const VERBS = [
 ];
 const SUBCOMMANDS = [
   'import bank',
+  'import retail',
   'payments list',
   'payments show',
   'payments refund',

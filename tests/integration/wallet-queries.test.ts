@@ -12,6 +12,7 @@ import {
   findWallet,
   listLedgerAccounts,
   listWallets,
+  loadWallets,
   statement,
   trialBalance,
 } from '#services/wallets/queries.ts';
@@ -78,14 +79,15 @@ const usersOf = (page: Page<{ user_id: string }>) => page.data.map(({ user_id })
 
 test('wallets and the ledger are found as they were written', async (t) => {
   const { sql, store } = await openWallets(t);
+  const wallets = { get: async (id: string) => (await loadWallets(sql, [id]))[0] };
 
   await t.test('a wallet by its id and by its user', async () => {
-    const wallet = await findWallet(sql, walletIdOf('ann'));
+    const wallet = await findWallet(wallets, walletIdOf('ann'));
     assert.partialDeepStrictEqual(wallet, { user_id: 'ann', balance_minor: 7_800, movements: 3, version: 4 });
-    assert.deepEqual(await findWallet(sql, 'ann'), wallet);
-    assert.equal((await findWallet(sql, 'dan'))?.balance_minor, MAX);
-    assert.equal(await findWallet(sql, 'nobody'), undefined);
-    assert.equal(await findWallet(sql, walletIdOf('nobody')), undefined);
+    assert.deepEqual(await findWallet(wallets, 'ann'), wallet);
+    assert.equal((await findWallet(wallets, 'dan'))?.balance_minor, MAX);
+    assert.equal(await findWallet(wallets, 'nobody'), undefined);
+    assert.equal(await findWallet(wallets, walletIdOf('nobody')), undefined);
   });
 
   await t.test('wallets above a balance in major units of their own currencies', async () => {
@@ -153,7 +155,7 @@ test('wallets and the ledger are found as they were written', async (t) => {
   });
 
   await t.test('the past of a wallet', async () => {
-    const wallet = await findWallet(sql, 'ann');
+    const wallet = await findWallet(wallets, 'ann');
     assert.ok(wallet !== undefined);
     const balances = [-1, 0, 1, 2, 3].map((day) => balanceAsOf(store, wallet, NOW + day * DAY));
     assert.deepEqual(await Promise.all(balances), [0, 10_000, 7_500, 7_800, 7_800]);

@@ -1,9 +1,9 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { formatAmount, type MinorUnits } from '#kernel/core/money.ts';
-import { ApiError, type Client, type HttpAnswer, NoAnswerError, problemOf, type RequestOptions } from '../client.ts';
+import { ApiError, type Client, problemOf } from '../client.ts';
 import { CliError } from '../failure.ts';
+import { createLanes } from '../lanes.ts';
+import { persist } from '../persist.ts';
 import { type BankMovement, CURRENCY, readBankFile } from './bank-file.ts';
-import { createLanes } from './lanes.ts';
 
 /** A debit that the wallet's limit did not cover. */
 export interface RefusedDebit {
@@ -45,8 +45,6 @@ export interface ImportOptions {
 export const CONCURRENCY = 32;
 /** Movements read ahead: so many, of accounts that wait for an answer, are in memory at most. */
 const MAX_WAITING = 2000;
-const MAX_ATTEMPTS = 120;
-const RETRY_PAUSE_S = 1;
 
 interface Account {
   readonly opened: Promise<void>;
@@ -128,27 +126,6 @@ async function move(client: Client, movement: BankMovement): Promise<{ applied: 
   const applied = answer.status < 300;
   if (!applied && problemOf(answer).code !== 'insufficient_funds') throw new ApiError(answer, `line ${movement.line}`);
   return { applied, replayed: answer.headers['idempotency-replayed'] === 'true' };
-}
-
-/** Asks again while the server is busy or away; every request here may be repeated. */
-async function persist(client: Client, method: string, path: string, options: RequestOptions): Promise<HttpAnswer> {
-  for (let attempt = 1; ; attempt++) {
-    try {
-      const answer = await client.send(method, path, options);
-      const pause = retryPause(answer);
-      if (pause === undefined || attempt === MAX_ATTEMPTS) return answer;
-      await sleep(pause * 1000);
-    } catch (cause) {
-      if (!(cause instanceof NoAnswerError) || attempt === MAX_ATTEMPTS) throw cause;
-      await sleep(RETRY_PAUSE_S * 1000);
-    }
-  }
-}
-
-/** Seconds after which the request may succeed; undefined: the answer is final. */
-function retryPause(answer: HttpAnswer): number | undefined {
-  const busy = [429, 503].includes(answer.status) || problemOf(answer).code === 'idempotency_key_in_progress';
-  return busy ? Number(answer.headers['retry-after'] ?? RETRY_PAUSE_S) : undefined;
 }
 
 function refusedDebit({ line, transaction, account, date, amount }: BankMovement): RefusedDebit {

@@ -7,6 +7,9 @@ import { CliError, foundSomethingWrong, wrongUse } from '../failure.ts';
 import { withExample, withJson, withUrl } from '../options.ts';
 import { printFields, printJson, printTable } from '../output.ts';
 import { createProgress } from '../progress.ts';
+import { CURRENCY as RETAIL_CURRENCY, readInvoices } from '../retail/retail-file.ts';
+import { importRetailFile, CONCURRENCY as RETAIL_CONCURRENCY } from '../retail/retail-import.ts';
+import { printRetail } from '../retail/retail-report.ts';
 
 const DEFAULT_OVERDRAFT = '100000.00';
 
@@ -24,7 +27,21 @@ export function createCommand(): Command {
     .action(importBank);
   withExample(withUrl(withJson(bank)), 'import bank transactions.csv --overdraft 0');
   bank.addHelpText('after', '\nRunning it again changes nothing; after it was stopped, it goes on where it was.');
-  return new Command('import').addCommand(bank);
+  const retail = new Command('retail')
+    .description(
+      `sell the invoices of a shop's CSV file, with prices in ${RETAIL_CURRENCY}: products, stock, wallets, purchases`,
+    )
+    .argument('<file>', 'columns: invoice, stock_code, description, quantity, unit_price, customer_id')
+    .action(importRetail);
+  withExample(withUrl(withJson(retail)), 'import retail invoices.csv');
+  retail.addHelpText(
+    'after',
+    `
+An invoice whose number begins with C is a cancellation: it gives back what the customer has bought further up in the file. Lines that
+cannot be sold are left out and listed, each with its number and reason. Running it again changes nothing; after it was
+stopped, it goes on where it was.`,
+  );
+  return new Command('import').addCommand(bank).addCommand(retail);
 }
 
 async function importBank(file: string, options: BankOptions): Promise<void> {
@@ -50,6 +67,30 @@ async function importBank(file: string, options: BankOptions): Promise<void> {
     progress.stop();
     client.close();
   }
+}
+
+async function importRetail(file: string, options: Pick<BankOptions, 'url' | 'json'>): Promise<void> {
+  const invoices = await countInvoices(file);
+  const client = createClient(options.url, RETAIL_CONCURRENCY);
+  const progress = createProgress('Importing', invoices, 'invoices');
+  try {
+    await client.get('/purchases', { limit: 1 });
+    const outcome = await importRetailFile(client, file, (done) => progress.update(done));
+    progress.stop();
+    if (outcome.inexact.length > 0) foundSomethingWrong();
+    if (options.json) printJson(outcome);
+    else printRetail(outcome);
+  } finally {
+    progress.stop();
+    client.close();
+  }
+}
+
+/** @throws CliError before anything is imported, where the file cannot be read to its end */
+async function countInvoices(file: string): Promise<number> {
+  let count = 0;
+  for await (const _invoice of readInvoices(file)) count += 1;
+  return count;
 }
 
 function malformedFile(file: string, malformed: readonly MalformedLine[], total: number): CliError {

@@ -17,12 +17,25 @@ export interface Tail {
    * from was published here before it.
    */
   alone: boolean;
+  /** Another number whenever others may have written since it was looked at. */
+  readonly generation: number;
 }
 
 export function createTail(): Tail {
   const listeners = new Set<{ readonly listener: TailListener; readonly onWake?: (() => void) | undefined }>();
+  let alone = true;
+  let generation = 0;
   return {
-    alone: true,
+    get alone() {
+      return alone;
+    },
+    set alone(isAlone) {
+      alone = isAlone;
+      if (!isAlone) generation += 1;
+    },
+    get generation() {
+      return generation;
+    },
     publish: (committed) => {
       if (committed.events.length === 0) return;
       for (const { listener } of listeners) listener(committed);

@@ -55,7 +55,10 @@ export const ERRORS = {
   currency_mismatch: [422, 'The wallet is in another currency.'],
   insufficient_funds: [422, 'The balance and the overdraft limit do not cover the amount.'],
   balance_too_large: [422, 'The balance would pass 2^53 minor units.'],
-  reference_reused: [409, 'The reference was used for another movement of this wallet, or adjustment of this stock.'],
+  reference_reused: [
+    409,
+    'The reference was used for another movement of this wallet, adjustment of this stock, or purchase.',
+  ],
   product_not_found: [404, 'There is no such product.'],
   product_already_exists: [409, 'There is a product of this SKU already.'],
   stock_not_found: [404, 'Nothing is known of the stock of this product.'],

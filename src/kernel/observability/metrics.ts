@@ -1,4 +1,5 @@
-import { Counter, collectDefaultMetrics, Histogram, Registry } from 'prom-client';
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import type { CacheResult } from '../cache/row-cache.ts';
 import type { Sql } from '../postgres/sql.ts';
 import type { ProcessorObserver } from '../processor/commits.ts';
 import { createLatencyWindow, type Percentiles } from './latency-window.ts';
@@ -19,6 +20,8 @@ export interface Metrics {
   /** The latencies since this was last asked, of all requests whose client did not ask us to wait. */
   takeRequestLatencies(): Percentiles;
   readonly gateway: GatewayObserver;
+  /** Notes a look-up in a cache. */
+  cache(name: string, result: CacheResult): void;
   /** The same database, with the time of each statement measured. */
   timed(sql: Sql): Sql;
 }
@@ -37,7 +40,35 @@ export function createMetrics(): Metrics {
     observer: observeProcessors(registry),
     ...observeRequests(registry),
     gateway: observeGateway(registry),
+    cache: observeCaches(registry),
     timed: observeQueries(registry),
+  };
+}
+
+function observeCaches(registry: Registry): Metrics['cache'] {
+  const labelNames = ['cache', 'result'] as const;
+  const asked = new Counter({
+    name: 'caudal_cache_requests_total',
+    help: 'look-ups by their result; bypass: other processes write, so the cache was not asked',
+    labelNames,
+    registers: [registry],
+  });
+  const counts = new Map<string, { hits: number; all: number }>();
+  const ratio = new Gauge({
+    name: 'caudal_cache_hit_ratio',
+    help: 'hits of all look-ups since the start, 0 to 1',
+    labelNames: ['cache'],
+    registers: [registry],
+    collect: () => {
+      for (const [cache, { hits, all }] of counts) ratio.set({ cache }, hits / all);
+    },
+  });
+  return (cache, result) => {
+    asked.inc({ cache, result });
+    const count = counts.get(cache) ?? { hits: 0, all: 0 };
+    counts.set(cache, count);
+    count.all += 1;
+    if (result === 'hit') count.hits += 1;
   };
 }
 

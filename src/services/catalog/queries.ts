@@ -1,3 +1,4 @@
+import type { RowSource } from '#kernel/cache/row-cache.ts';
 import { isUuid } from '#kernel/core/ids.ts';
 import type { Page } from '#kernel/core/page.ts';
 import { pageOf } from '#kernel/core/page.ts';
@@ -10,14 +11,14 @@ const COLUMNS = Object.keys(PRODUCT_TABLE.columns).join(', ');
 const MAX_WORDS = 10;
 
 /** The product with this id, or of this SKU, also when it was deleted. */
-export async function findProduct(sql: Sql, idOrSku: string): Promise<ProductRow | undefined> {
-  const ofSku = productIdOf(idOrSku);
-  const ids = isUuid(idOrSku) ? [idOrSku, ofSku] : [ofSku];
-  const rows = await sql.query<ProductRow>(
-    `SELECT ${COLUMNS} FROM catalog.products WHERE product_id = ANY($1::uuid[])`,
-    [ids],
-  );
-  return rows.find((row) => row.product_id === idOrSku) ?? rows[0];
+export async function findProduct(products: RowSource<ProductRow>, idOrSku: string): Promise<ProductRow | undefined> {
+  const byId = isUuid(idOrSku) ? await products.get(idOrSku) : undefined;
+  return byId ?? products.get(productIdOf(idOrSku));
+}
+
+/** Those of the products with these ids that there are. */
+export function loadProducts(sql: Sql, ids: readonly string[]): Promise<readonly ProductRow[]> {
+  return sql.query<ProductRow>(`SELECT ${COLUMNS} FROM catalog.products WHERE product_id = ANY($1::uuid[])`, [ids]);
 }
 
 export interface ProductFilter {

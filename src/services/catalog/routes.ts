@@ -1,5 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { type Static, Type } from '@sinclair/typebox';
+import type { RowSource } from '#kernel/cache/row-cache.ts';
 import type { Clock } from '#kernel/core/clock.ts';
 import { RequestError } from '#kernel/core/errors.ts';
 import { parseAmount } from '#kernel/core/money.ts';
@@ -21,13 +22,14 @@ import type { Sql } from '#kernel/postgres/sql.ts';
 import type { Executor } from '#kernel/processor/execute.ts';
 import { LISTED_STATUSES, MAX_DESCRIPTION, MAX_SKU, PRODUCT, PRODUCT_STATUSES, productIdOf } from './contract.ts';
 import type { ProductCommand, ProductDetails, ProductState } from './decider.ts';
-import { productOf } from './projections.ts';
+import { type ProductRow, productOf } from './projections.ts';
 import { findProduct, listProducts } from './queries.ts';
 import { productSchema, productView } from './views.ts';
 
 export interface ProductRoutePorts {
   readonly executor: Executor;
   readonly sql: Sql;
+  readonly rows: RowSource<ProductRow>;
   readonly clock: Clock;
   /** How long an Idempotency-Key is kept, milliseconds. */
   readonly idempotencyTtlMs: number;
@@ -104,6 +106,7 @@ const operations = {
 export function productRoutes({
   executor,
   sql,
+  rows,
   clock,
   idempotencyTtlMs,
 }: ProductRoutePorts): FastifyPluginAsyncTypebox {
@@ -126,7 +129,7 @@ export function productRoutes({
    * @throws RequestError `product_not_found`
    */
   const idOf = async (idOrSku: string): Promise<string> => {
-    const row = await findProduct(sql, idOrSku);
+    const row = await findProduct(rows, idOrSku);
     if (row === undefined) throw notFound();
     return row.product_id;
   };
@@ -142,7 +145,7 @@ export function productRoutes({
     });
 
     app.get('/products/:id', { schema: operations.show }, async ({ params }) => {
-      const row = await findProduct(sql, params.id);
+      const row = await findProduct(rows, params.id);
       if (row === undefined || row.status === 'DELETED') throw notFound();
       return productView(productOf(row));
     });

@@ -5,9 +5,9 @@ import { STOCK_TABLE, type StockRow } from './projections.ts';
 
 const COLUMNS = Object.keys(STOCK_TABLE.columns).join(', ');
 
-export async function findStock(sql: Sql, productId: string): Promise<StockRow | undefined> {
-  const [row] = await sql.query<StockRow>(`SELECT ${COLUMNS} FROM inventory.stock WHERE product_id = $1`, [productId]);
-  return row;
+/** The stock of those of the products with these ids of which something is known. */
+export function loadStock(sql: Sql, productIds: readonly string[]): Promise<readonly StockRow[]> {
+  return sql.query<StockRow>(`SELECT ${COLUMNS} FROM inventory.stock WHERE product_id = ANY($1::uuid[])`, [productIds]);
 }
 
 interface AlertFilter {

@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto';
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { type Static, Type } from '@sinclair/typebox';
+import type { RowSource } from '#kernel/cache/row-cache.ts';
 import type { Clock } from '#kernel/core/clock.ts';
 import { RequestError } from '#kernel/core/errors.ts';
 import { isUuid } from '#kernel/core/ids.ts';
@@ -15,13 +16,14 @@ import type { AnswerKey, Executor } from '#kernel/processor/execute.ts';
 import { productIdOf } from '#services/catalog/contract.ts';
 import { MAX_UNITS, STOCK } from './contract.ts';
 import type { AdjustStock, StockState } from './decider.ts';
-import { stockOf } from './projections.ts';
-import { findStock, listAlerts } from './queries.ts';
+import { type StockRow, stockOf } from './projections.ts';
+import { listAlerts } from './queries.ts';
 import { alertSchema, alertView, stockSchema, stockView } from './views.ts';
 
 export interface InventoryRoutePorts {
   readonly executor: Executor;
   readonly sql: Sql;
+  readonly rows: RowSource<StockRow>;
   readonly clock: Clock;
   /** How long an Idempotency-Key is kept, milliseconds. */
   readonly idempotencyTtlMs: number;
@@ -79,7 +81,7 @@ const operations = {
 
 /** `/inventory…`. */
 export function inventoryRoutes(ports: InventoryRoutePorts): FastifyPluginAsyncTypebox {
-  const { executor, sql, clock, idempotencyTtlMs } = ports;
+  const { executor, sql, rows, clock, idempotencyTtlMs } = ports;
   return async (app) => {
     app.get('/inventory/alerts', { schema: operations.alerts }, async ({ query }) => {
       const cursor = cursorOf(query.cursor, isUuid);
@@ -88,7 +90,7 @@ export function inventoryRoutes(ports: InventoryRoutePorts): FastifyPluginAsyncT
     });
 
     app.get('/inventory/:product_id', { schema: operations.show }, async ({ params }) => {
-      const row = await findStock(sql, idOf(params.product_id));
+      const row = await rows.get(idOf(params.product_id));
       if (row === undefined) throw new RequestError('stock_not_found', 'nothing is known of the stock of this product');
       return stockView(row.product_id, stockOf(row));
     });

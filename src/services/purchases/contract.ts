@@ -76,6 +76,7 @@ export const purchaseCreated = defineEvent({
     method: oneOf(PAYMENT_METHODS),
     lines: Type.Array(line, { minItems: 1, maxItems: MAX_LINES, description: 'each of another product' }),
     payment_token: Type.Optional(text('the card token, never a card number')),
+    reference: Type.Optional(text("the caller's own name of the purchase")),
     created_at: timestamp('when'),
   }),
 });

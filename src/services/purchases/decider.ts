@@ -42,6 +42,7 @@ export interface CreatePurchase {
   /** Each of another product. */
   readonly lines: readonly Omit<PurchaseLine, 'returned'>[];
   readonly paymentToken?: string;
+  readonly reference?: string;
   readonly traceId: string;
 }
 
@@ -126,7 +127,7 @@ function react(
 /** Accepts a purchase; one that exists already is left as it is. */
 function create(command: CreatePurchase, purchase: Purchase, now: number): Events {
   if (purchase.id !== '') return [];
-  const { purchaseId, customerId, method, currency, lines, paymentToken, traceId } = command;
+  const { purchaseId, customerId, method, currency, lines, paymentToken, reference, traceId } = command;
   const amountMinor = lines.reduce((sum, { quantity, unitPriceMinor }) => sum + quantity * unitPriceMinor, 0);
   invariant(
     Number.isSafeInteger(amountMinor) && amountMinor > 0,
@@ -139,6 +140,7 @@ function create(command: CreatePurchase, purchase: Purchase, now: number): Event
     method,
     lines: lines.map((line) => lineData(line, currency)),
     ...(paymentToken !== undefined && { payment_token: paymentToken }),
+    ...(reference !== undefined && { reference }),
     created_at: toTimestamp(now),
   };
   return [{ type: 'purchase.created', data }];

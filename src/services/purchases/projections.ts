@@ -76,6 +76,7 @@ export type PurchaseRow = {
   readonly amount_minor: number;
   readonly currency: string;
   readonly trace_id: string;
+  readonly reference: string | null;
   readonly lines: readonly PurchaseLine[];
   readonly status: PurchaseStatus;
   readonly reason: Cancellation | null;
@@ -109,6 +110,7 @@ export const PURCHASE_TABLE: TableDefinition = {
     amount_minor: 'bigint',
     currency: 'text',
     trace_id: 'text',
+    reference: 'text',
     lines: 'jsonb',
     status: 'text',
     reason: 'text',
@@ -169,6 +171,7 @@ export function purchaseOf(row: PurchaseRow): Purchase {
     currency: row.currency,
     traceId: row.trace_id,
     paymentToken: null,
+    reference: row.reference,
     lines: row.lines,
     status: row.status,
     reason: row.reason,
@@ -196,6 +199,7 @@ function rowOf(purchase: Purchase, version: number): PurchaseRow {
     amount_minor: purchase.amountMinor,
     currency: purchase.currency,
     trace_id: purchase.traceId,
+    reference: purchase.reference,
     lines: purchase.lines,
     status: purchase.status,
     reason: purchase.reason,

@@ -25,6 +25,7 @@ export async function findPurchase(sql: Sql, purchaseId: string): Promise<Purcha
 
 interface PurchaseFilter {
   readonly customerId?: string;
+  readonly reference?: string;
   readonly status?: PurchaseStatus;
   /** True: only those of which something takes longer than it should, at `now` (milliseconds since 1970). */
   readonly stuck?: boolean;
@@ -36,16 +37,16 @@ interface PurchaseFilter {
 
 /** Purchases, newest first: their ids are UUIDv7. */
 export async function listPurchases(sql: Sql, filter: PurchaseFilter): Promise<Page<PurchaseRow>> {
-  const { customerId = null, status = null, stuck = false, now, limit, cursor = null } = filter;
+  const { customerId = null, reference = null, status = null, stuck = false, now, limit, cursor = null } = filter;
   // Whatever is under way waits for something: the redundant condition leads to the small index of open purchases.
   const rows = await sql.query<PurchaseRow>(
     `SELECT ${PURCHASE_COLUMNS} FROM purchases.purchases
       WHERE ($1::text IS NULL OR customer_id = $1) AND ($2::text IS NULL OR status = $2)
         AND (coalesce($2::text NOT IN ('PENDING', 'CONFIRMED'), true) OR deadline_at IS NOT NULL)
         AND (NOT $3 OR (deadline_at IS NOT NULL AND (deadline_at <= $4 OR stuck_reason IS NOT NULL)))
-        AND ($5::uuid IS NULL OR purchase_id < $5)
-      ORDER BY purchase_id DESC LIMIT $6`,
-    [customerId, status, stuck, new Date(now), cursor, limit + 1],
+        AND ($5::uuid IS NULL OR purchase_id < $5) AND ($6::text IS NULL OR reference = $6)
+      ORDER BY purchase_id DESC LIMIT $7`,
+    [customerId, status, stuck, new Date(now), cursor, reference, limit + 1],
   );
   return pageOf(rows, limit, (last) => last.purchase_id);
 }

@@ -1,10 +1,12 @@
+import { hash } from 'node:crypto';
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { type Static, Type } from '@sinclair/typebox';
+import { canonicalJson } from '#kernel/core/canonical-json.ts';
 import type { Clock } from '#kernel/core/clock.ts';
 import { type IdSource, isUuid } from '#kernel/core/ids.ts';
 import { oneOf, text } from '#kernel/core/schemas.ts';
-import { answerResult, sendAnswer } from '#kernel/http/answer.ts';
-import { answerKeysOf } from '#kernel/http/idempotency.ts';
+import { type Answer, answerResult, sendAnswer } from '#kernel/http/answer.ts';
+import { answerKeysOf, NEVER } from '#kernel/http/idempotency.ts';
 import { cursorOf, idParams, limitOf, pageQuery, uuidParam } from '#kernel/http/input.ts';
 import { AMOUNT_CODES, amountInput, problemsOf } from '#kernel/http/money-input.ts';
 import { pageSchema, readOperation, writeOperation } from '#kernel/http/operation.ts';
@@ -13,7 +15,7 @@ import { TOKEN_CODES, tokenInput, withTokenProblem } from '#kernel/http/token-in
 import { InvalidInputError } from '#kernel/http/validation.ts';
 import { createLookup } from '#kernel/postgres/lookup.ts';
 import type { Sql } from '#kernel/postgres/sql.ts';
-import type { AnswerKey, Executor } from '#kernel/processor/execute.ts';
+import type { AnswerKey, CommandResult, Executor } from '#kernel/processor/execute.ts';
 import { productIdOf } from '#services/catalog/contract.ts';
 import { MAX_UNITS } from '#services/inventory/contract.ts';
 import { PAYMENT_METHODS } from '#services/payments/contract.ts';
@@ -59,6 +61,9 @@ const createBody = Type.Object(
     method: oneOf(PAYMENT_METHODS),
     lines: Type.Array(lineInput, { minItems: 1, maxItems: MAX_LINES, description: 'each of another product' }),
     payment_token: tokenInput(),
+    reference: Type.Optional(
+      text('your own name of this purchase: the same one of the customer again gets the first answer'),
+    ),
   },
   {
     additionalProperties: false,
@@ -69,6 +74,9 @@ const createBody = Type.Object(
 const cancelBody = Type.Object(
   {
     reason: text('why'),
+    reference: Type.Optional(
+      text('your own name of this return: the same one of the purchase again gets the first answer'),
+    ),
     lines: Type.Optional(
       Type.Array(Type.Object(product, { additionalProperties: false }), {
         minItems: 1,
@@ -83,6 +91,7 @@ const cancelBody = Type.Object(
 const listQuery = Type.Object(
   {
     customer_id: Type.Optional(Type.String()),
+    reference: Type.Optional(Type.String()),
     status: Type.Optional(oneOf(PURCHASE_STATUSES)),
     stuck: Type.Optional(Type.Boolean({ description: 'true: only those of which something takes too long' })),
     ...pageQuery,
@@ -103,6 +112,7 @@ const operations = {
       'product_unknown',
       'product_not_for_sale',
       'product_repeated',
+      'reference_reused',
       'price_changed',
       'currencies_mixed',
       ...AMOUNT_CODES,
@@ -137,6 +147,7 @@ const operations = {
       'purchase_not_cancellable',
       'return_exceeds_purchase',
       'product_repeated',
+      'reference_reused',
     ],
   }),
 };
@@ -151,19 +162,26 @@ export function purchaseRoutes(ports: PurchaseRoutePorts): FastifyPluginAsyncTyp
     (offer) => offer.product_id,
   );
 
+  /** What is to be done for an order. One that cannot be sold now may be the repetition of one that could. */
+  const requestFor = async (order: Order, keys: readonly AnswerKey[], traceId: string) => {
+    const priced = await priceLines(order.lines, offersOf).catch(invalidInput);
+    if (priced instanceof InvalidInputError) return { commands: [], keys, traceId, answer: () => fail(priced) };
+    const purchaseId = ids.uuid();
+    const command: CreatePurchase = { type: 'CreatePurchase', purchaseId, traceId, ...order, ...priced };
+    return {
+      commands: [{ aggregate: PURCHASE, id: purchaseId, command, fresh: true }],
+      keys,
+      traceId,
+      answer: ([result]: readonly CommandResult[]) =>
+        answerResult<Purchase, PurchaseView>(result, traceId, 201, ({ state }) => purchaseView(state)),
+    };
+  };
+
   return async (app) => {
     app.post('/purchases', { schema: operations.create, attachValidation: true }, async (request, reply) => {
       const order = readOrder(request.body, request.validationError, ports.tokenRequired);
-      const priced = await priceLines(order.lines, offersOf);
-      const purchaseId = ids.uuid();
-      const command: CreatePurchase = { type: 'CreatePurchase', purchaseId, traceId: request.id, ...order, ...priced };
-      const executed = await executor.execute({
-        commands: [{ aggregate: PURCHASE, id: purchaseId, command, fresh: true }],
-        keys: keysOf(request),
-        traceId: request.id,
-        answer: ([result]) =>
-          answerResult<Purchase, unknown>(result, request.id, 201, ({ state }) => purchaseView(state)),
-      });
+      const keys = [...keysOf(request), ...orderKeys(order)];
+      const executed = await executor.execute<Answer<PurchaseView>>(await requestFor(order, keys, request.id));
       const wait = waitSeconds(request.headers.prefer, ports.maxWaitSeconds);
       if (wait === 0 || executed.answer.status !== 201) return sendAnswer(reply, executed);
       reply.header('preference-applied', `wait=${wait}`);
@@ -183,6 +201,7 @@ export function purchaseRoutes(ports: PurchaseRoutePorts): FastifyPluginAsyncTyp
     app.get('/purchases', { schema: operations.list }, async ({ query }) => {
       const page = await listPurchases(sql, {
         ...(query.customer_id !== undefined && { customerId: query.customer_id }),
+        ...(query.reference !== undefined && { reference: query.reference }),
         ...(query.status !== undefined && { status: query.status }),
         ...(query.stuck !== undefined && { stuck: query.stuck }),
         ...(query.cursor !== undefined && { cursor: cursorOf(query.cursor, isUuid) }),
@@ -197,7 +216,7 @@ export function purchaseRoutes(ports: PurchaseRoutePorts): FastifyPluginAsyncTyp
       const command = readCancellation(request.body);
       const executed = await executor.execute({
         commands: [{ aggregate: PURCHASE, id, command }],
-        keys: keysOf(request),
+        keys: [...keysOf(request), ...returnKeys(id, request.body)],
         traceId: request.id,
         answer: ([result]) =>
           answerResult<Purchase, unknown>(result, request.id, 200, ({ state }) => purchaseView(state)),
@@ -207,13 +226,25 @@ export function purchaseRoutes(ports: PurchaseRoutePorts): FastifyPluginAsyncTyp
   };
 }
 
-type Order = Pick<CreatePurchase, 'customerId' | 'method' | 'paymentToken'> & { readonly lines: readonly LineInput[] };
+/** What is wrong with the input, as a value. */
+function invalidInput(cause: unknown): InvalidInputError {
+  if (cause instanceof InvalidInputError) return cause;
+  throw cause;
+}
+
+function fail(error: Error): never {
+  throw error;
+}
+
+type Order = Pick<CreatePurchase, 'customerId' | 'method' | 'paymentToken' | 'reference'> & {
+  readonly lines: readonly LineInput[];
+};
 
 /** @throws InvalidInputError with everything that is wrong, but for what only the catalog knows */
 function readOrder(body: Static<typeof createBody>, validationError: unknown, tokenRequired: boolean): Order {
   const found = withTokenProblem(body, problemsOf(validationError), tokenRequired);
   if (found.length > 0) throw new InvalidInputError(found);
-  const { customer_id: customerId, method, payment_token: paymentToken } = body;
+  const { customer_id: customerId, method, payment_token: paymentToken, reference } = body;
   const lines = body.lines.map((line) => ({
     productId: idOf(line.product_id),
     asked: line.product_id,
@@ -221,7 +252,28 @@ function readOrder(body: Static<typeof createBody>, validationError: unknown, to
     ...(line.unit_price !== undefined && { expectedPrice: line.unit_price }),
   }));
   refuseRepeated(lines);
-  return { customerId, method, ...(paymentToken !== undefined && { paymentToken }), lines };
+  return {
+    customerId,
+    method,
+    ...(paymentToken !== undefined && { paymentToken }),
+    ...(reference !== undefined && { reference }),
+    lines,
+  };
+}
+
+/** A purchase is made once for each reference of its customer. */
+function orderKeys({ customerId, reference, method, lines }: Order): readonly AnswerKey[] {
+  return referenceKeys(`purchase:${customerId}`, reference, { method, lines });
+}
+
+/** Units come back once for each reference of their purchase. */
+function returnKeys(id: string, { reference, lines = [] }: Static<typeof cancelBody>): readonly AnswerKey[] {
+  return referenceKeys(`return:${id}`, reference, { lines });
+}
+
+function referenceKeys(scope: string, reference: string | undefined, request: object): readonly AnswerKey[] {
+  if (reference === undefined) return [];
+  return [{ scope, key: reference, requestHash: hash('sha256', canonicalJson(request), 'hex'), expiresAt: NEVER }];
 }
 
 /** @throws InvalidInputError when a product is named twice */

@@ -67,6 +67,8 @@ export interface Purchase {
   readonly currency: string;
   readonly traceId: string;
   readonly paymentToken: string | null;
+  /** The caller's own name of it. */
+  readonly reference: string | null;
   readonly lines: readonly PurchaseLine[];
   readonly status: PurchaseStatus;
   /** Why it was cancelled, and what is known of it besides. */
@@ -101,6 +103,7 @@ export const NO_PURCHASE: Purchase = {
   currency: '',
   traceId: '',
   paymentToken: null,
+  reference: null,
   lines: [],
   status: 'PENDING',
   reason: null,
@@ -188,6 +191,7 @@ function created(data: EventOf<typeof purchaseCreated>['data'], settings: Purcha
     currency: data.currency,
     traceId: data.trace_id,
     paymentToken: data.payment_token ?? null,
+    reference: data.reference ?? null,
     lines: data.lines.map((line) => ({
       productId: line.product_id,
       sku: line.sku,

@@ -1,3 +1,4 @@
+import type { RowSource } from '#kernel/cache/row-cache.ts';
 import type { RecordedEvent } from '#kernel/core/event.ts';
 import { isUuid } from '#kernel/core/ids.ts';
 import { CURRENCIES, currencyDecimals, MAX_AMOUNT_MINOR } from '#kernel/core/money.ts';
@@ -19,14 +20,20 @@ const MAX_PAGES = 20;
 const WALLET_COLUMNS = Object.keys(WALLET_TABLE.columns).join(', ');
 
 /** The wallet with this id, or of the user with this id. A wallet's id is a function of its user's, so both are the key. */
-export async function findWallet(sql: Sql, walletOrUserId: string): Promise<WalletRow | undefined> {
-  const ofUser = walletIdOf(walletOrUserId);
-  const ids = isUuid(walletOrUserId) ? [walletOrUserId, ofUser] : [ofUser];
-  const rows = await sql.query<WalletRow>(
+export async function findWallet(
+  wallets: RowSource<WalletRow>,
+  walletOrUserId: string,
+): Promise<WalletRow | undefined> {
+  const byId = isUuid(walletOrUserId) ? await wallets.get(walletOrUserId) : undefined;
+  return byId ?? wallets.get(walletIdOf(walletOrUserId));
+}
+
+/** Those of the wallets with these ids that there are. */
+export function loadWallets(sql: Sql, ids: readonly string[]): Promise<readonly WalletRow[]> {
+  return sql.query<WalletRow>(
     `SELECT ${WALLET_COLUMNS} FROM wallets.wallet_balances WHERE wallet_id = ANY($1::uuid[])`,
     [ids],
   );
-  return rows.find((row) => row.wallet_id === walletOrUserId) ?? rows[0];
 }
 
 export interface WalletFilter {

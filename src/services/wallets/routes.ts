@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto';
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { type Static, Type } from '@sinclair/typebox';
+import type { RowSource } from '#kernel/cache/row-cache.ts';
 import type { Clock } from '#kernel/core/clock.ts';
 import { RequestError } from '#kernel/core/errors.ts';
 import { isUuid } from '#kernel/core/ids.ts';
@@ -47,6 +48,7 @@ export interface WalletRoutePorts {
   readonly executor: Executor;
   readonly store: Pick<Store, 'readStream'>;
   readonly sql: Sql;
+  readonly rows: RowSource<WalletRow>;
   readonly clock: Clock;
   /** How long an Idempotency-Key is kept, milliseconds. */
   readonly idempotencyTtlMs: number;
@@ -177,6 +179,7 @@ export function walletRoutes({
   executor,
   store,
   sql,
+  rows,
   clock,
   idempotencyTtlMs,
 }: WalletRoutePorts): FastifyPluginAsyncTypebox {
@@ -217,7 +220,7 @@ export function walletRoutes({
     });
 
     app.get('/wallets/:id', { schema: operations.show }, async ({ params }) =>
-      walletView(await walletRow(sql, params.id)),
+      walletView(await walletRow(rows, params.id)),
     );
 
     app.get('/wallets', { schema: operations.list }, async ({ query }) => {
@@ -239,7 +242,7 @@ export function walletRoutes({
 
     app.get('/wallets/:id/transactions', { schema: operations.transactions }, async ({ params, query }) => {
       const cursor = cursorOf(query.cursor, isPosition);
-      const row = await walletRow(sql, params.id);
+      const row = await walletRow(rows, params.id);
       const page = await statement(store, row, {
         ...(query.from !== undefined && { from: momentOf(query.from, 'from') }),
         ...(query.to !== undefined && { to: endOf(query.to, 'to') }),
@@ -252,7 +255,7 @@ export function walletRoutes({
 
     app.get('/wallets/:id/balance', { schema: operations.balance }, async ({ params, query }) => {
       const at = query.as_of === undefined ? clock.now() : lastMomentOf(query.as_of, 'as_of');
-      const row = await walletRow(sql, params.id);
+      const row = await walletRow(rows, params.id);
       const balanceMinor = query.as_of === undefined ? row.balance_minor : await balanceAsOf(store, row, at);
       return balanceView(row, balanceMinor, at);
     });
@@ -326,8 +329,8 @@ async function loadWallet(executor: Executor, walletOrUserId: string): Promise<W
 }
 
 /** @throws RequestError `wallet_not_found` */
-async function walletRow(sql: Sql, walletOrUserId: string): Promise<WalletRow> {
-  const row = await findWallet(sql, walletOrUserId);
+async function walletRow(rows: RowSource<WalletRow>, walletOrUserId: string): Promise<WalletRow> {
+  const row = await findWallet(rows, walletOrUserId);
   if (row === undefined) throw new RequestError('wallet_not_found', 'there is no such wallet');
   return row;
 }

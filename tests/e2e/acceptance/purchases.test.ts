@@ -254,6 +254,34 @@ test('a purchase is made once under its key, and cancelled once', async () => {
   assert.equal(await balanceOf(api, user), 1000);
 });
 
+test('a purchase that is asked for again is answered as before, also when it could not be sold any more', async () => {
+  const cup = await sell('1.00', 10);
+  const user = await walletWith(api, '10.00');
+  const lines = [line(cup, 1, { unit_price: '1.00' })];
+  const key = { 'idempotency-key': randomUUID() };
+  const first = await order(user, lines, { reference: 'order-1' }, { ...key, ...WAIT });
+  assert.equal(first.body.status, 'COMPLETED');
+  await api.send('PUT', `/api/v1/products/${cup}`, { name: 'Tea cup', price: '2.00', currency: 'USD' });
+  await until('the price has changed', async () => (await order(user, lines)).body.code === 'price_changed');
+  const again = [
+    await order(user, lines, { reference: 'order-1' }, key),
+    await order(user, lines, { reference: 'order-1' }),
+  ];
+  for (const { status, body } of again) assert.deepEqual([status, body.id], [201, first.body.id]);
+  const other = await order(user, [line(cup, 2)], { reference: 'order-1' });
+  assert.deepEqual([other.status, other.body.code], [409, 'reference_reused']);
+  const listed = await api.get(`/api/v1/purchases?customer_id=${user}&reference=order-1`);
+  assert.deepEqual(
+    listed.body.data.map(({ id, reference }: { id: string; reference: string }) => [id, reference]),
+    [[first.body.id, 'order-1']],
+  );
+  const back = { lines: [line(cup, 1)], reference: 'return-1' };
+  assert.equal((await cancel(first.body.id, back)).body.status, 'CANCELLED');
+  assert.deepEqual((await cancel(first.body.id, back)).status, 200);
+  assert.equal((await cancel(first.body.id, { ...back, lines: [line(cup, 2)] })).body.code, 'reference_reused');
+  assert.deepEqual(await stockOf(cup), [10, 0, 10]);
+});
+
 test('an unknown purchase is not found', async () => {
   for (const answer of [await api.get(`/api/v1/purchases/${randomUUID()}`), await cancel(randomUUID())])
     assert.deepEqual([answer.status, answer.body.code], [404, 'purchase_not_found']);

@@ -21,6 +21,7 @@ CREATE TABLE purchases.purchases (
   amount_minor      bigint      NOT NULL CHECK (amount_minor > 0),
   currency          text        NOT NULL,
   trace_id          text        NOT NULL,
+  reference         text,
   lines             jsonb       NOT NULL,
   status            text        NOT NULL,
   reason            text,
@@ -46,5 +47,6 @@ COMMENT ON COLUMN purchases.purchases.deadline_at IS 'When the present step or a
 
 -- A customer's purchases, newest first.
 CREATE INDEX purchases_customer ON purchases.purchases (customer_id, purchase_id DESC);
+CREATE INDEX purchases_reference ON purchases.purchases (customer_id, reference) WHERE reference IS NOT NULL;
 -- The few that are open: for the sweeper of deadlines, and for lists of what is under way.
 CREATE INDEX purchases_deadline ON purchases.purchases (deadline_at) WHERE deadline_at IS NOT NULL;

@@ -1,0 +1,119 @@
+import { LRUCache } from 'lru-cache';
+import type { Tail } from '../bus/tail.ts';
+import type { Clock } from '../core/clock.ts';
+import type { Lookup } from '../postgres/lookup.ts';
+
+/** Times in milliseconds. */
+export interface RowCacheSettings {
+  /** For people and metrics. */
+  readonly name: string;
+  /** The rows of streams of this type: an event of a stream changes its row, in the transaction that appends the event. */
+  readonly aggregateType: string;
+  readonly maxRows: number;
+  /** How long a row is kept at first. One that is asked for often is kept twice as long each time, up to `maxTtlMs`. */
+  readonly ttlMs: number;
+  readonly maxTtlMs: number;
+  /** How long it is kept that there is no row. */
+  readonly missingTtlMs: number;
+}
+
+/** What a cache tells of each look-up. `bypass`: other processes write, so it was not asked. */
+export type CacheResult = 'hit' | 'miss' | 'bypass';
+
+interface Ports<Row> {
+  readonly tail: Tail;
+  readonly lookup: Lookup<Row>;
+  readonly clock: Clock;
+  observe(cache: string, result: CacheResult): void;
+}
+
+/** Rows by id. */
+export interface RowSource<Row> {
+  get(id: string): Promise<Row | undefined>;
+}
+
+interface Entry<Row> {
+  readonly row: Row | undefined;
+  readonly ttlMs: number;
+  readonly expiresAt: number;
+  hits: number;
+}
+
+/** So many hits within its time make a row one that is asked for often. */
+const OFTEN = 8;
+
+/**
+ * Rows of a read model in memory, never older than what was acknowledged: while this process is the only one that writes
+ * (`tail.alone`, which others cannot undo without its knowing), it hears of each change before whoever asked for it does. While others write, every
+ * look-up goes to the database.
+ *
+ * Many who ask for a row that is not here wait for one look-up. One that began before a change is answered to those who asked before
+ * it, and not kept.
+ */
+export function createRowCache<Row>(settings: RowCacheSettings, ports: Ports<Row>): RowSource<Row> {
+  const { name, aggregateType, ttlMs, maxTtlMs, missingTtlMs } = settings;
+  const { tail, lookup, clock, observe } = ports;
+  const entries = new LRUCache<string, Entry<Row>>({ max: settings.maxRows });
+  const underWay = new Map<string, Promise<Row | undefined>>();
+  let generation = tail.generation;
+
+  tail.subscribe(({ events }) => {
+    for (const event of events) {
+      if (event.aggregateType !== aggregateType) continue;
+      entries.delete(event.aggregateId);
+      underWay.delete(event.aggregateId);
+    }
+  });
+
+  const find = async (id: string): Promise<Row | undefined> => (await lookup([id])).get(id);
+
+  const load = (id: string, before: Entry<Row> | undefined): Promise<Row | undefined> => {
+    const loading = find(id).then(
+      (row) => {
+        // Neither changed since, nor by others.
+        if (underWay.get(id) === loading) {
+          underWay.delete(id);
+          if (generation === tail.generation) entries.set(id, entryOf(row, before));
+        }
+        return row;
+      },
+      (cause) => {
+        if (underWay.get(id) === loading) underWay.delete(id);
+        throw cause;
+      },
+    );
+    underWay.set(id, loading);
+    return loading;
+  };
+
+  const entryOf = (row: Row | undefined, before: Entry<Row> | undefined): Entry<Row> => {
+    const kept = before?.row !== undefined && before.hits >= OFTEN ? Math.min(before.ttlMs * 2, maxTtlMs) : ttlMs;
+    const time = row === undefined ? missingTtlMs : kept;
+    return { row, ttlMs: time, expiresAt: clock.now() + time, hits: 0 };
+  };
+
+  /** Others have written since the last look-up: nothing that is known from before counts. */
+  const forget = (): void => {
+    generation = tail.generation;
+    entries.clear();
+    underWay.clear();
+  };
+
+  return {
+    get: async (id) => {
+      if (generation !== tail.generation) forget();
+      if (!tail.alone) {
+        observe(name, 'bypass');
+        return find(id);
+      }
+      const entry = entries.get(id);
+      if (entry !== undefined && clock.now() < entry.expiresAt) {
+        entry.hits += 1;
+        observe(name, 'hit');
+        return entry.row;
+      }
+      observe(name, 'miss');
+      return underWay.get(id) ?? load(id, entry);
+    },
+  };
+}
