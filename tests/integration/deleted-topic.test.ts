@@ -197,8 +197,10 @@ async function checkPayments(
   for (const id of ids) assert.equal((await finalPayment(platform.api, id)).status, 'APPROVED');
   await assertLedgerBalanced(platform.api);
   await platform.stop();
+  // On a busy machine a call may time out: then it is asked for again, and what was unknown at first is answered twice.
   const rows = await pool.query<{ type: string; n: number }>(
-    'SELECT event_type AS type, count(*) AS n FROM events GROUP BY 1',
+    `SELECT event_type AS type, count(*) AS n FROM events
+      WHERE coalesce(event_data ->> 'attempt', '1') = '1' AND event_data ->> 'status' IS DISTINCT FROM 'TIMEOUT' GROUP BY 1`,
   );
   const counts = new Map(rows.map(({ type, n }) => [type, n]));
   const [row] = await pool.query<{ n: number }>(
