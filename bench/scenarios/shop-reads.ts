@@ -15,6 +15,7 @@ export interface ShopReadsOptions {
   readonly writesPerSecond: number;
   readonly wallets: number;
   readonly products: number;
+  readonly profile?: string;
   readonly onPhase: OnPhase;
 }
 
@@ -49,7 +50,7 @@ const UNITS = 1_000_000;
  */
 export function benchShopReads(options: ShopReadsOptions): Promise<ShopReadsResult> {
   const { onPhase, seconds, connections, writesPerSecond: perSecond } = options;
-  return withBenchServer({ onPhase }, async (server) => {
+  return withBenchServer(options, async (server) => {
     const customers = customersOf(options.wallets);
     const products = productsOf(options.products);
     onPhase(`opening ${customers.length} wallets and a shop of ${products.length} products`);

@@ -1,16 +1,17 @@
-import type { CacheResult, RowSource } from '#kernel/cache/row-cache.ts';
+import type { CacheResult, RowSource, VersionedRow } from '#kernel/cache/row-cache.ts';
 import { createRowCache } from '#kernel/cache/row-cache.ts';
 import type { Clock } from '#kernel/core/clock.ts';
+import type { RowProjection } from '#kernel/core/projection.ts';
 import { createLookup } from '#kernel/postgres/lookup.ts';
 import type { Sql } from '#kernel/postgres/sql.ts';
 import { PRODUCT } from '#services/catalog/contract.ts';
-import type { ProductRow } from '#services/catalog/projections.ts';
+import { type ProductRow, products } from '#services/catalog/projections.ts';
 import { loadProducts } from '#services/catalog/queries.ts';
 import { STOCK } from '#services/inventory/contract.ts';
-import type { StockRow } from '#services/inventory/projections.ts';
+import { type StockRow, stock } from '#services/inventory/projections.ts';
 import { loadStock } from '#services/inventory/queries.ts';
 import { WALLET } from '#services/wallets/contract.ts';
-import type { WalletRow } from '#services/wallets/projections.ts';
+import { type WalletRow, walletBalances } from '#services/wallets/projections.ts';
 import { loadWallets } from '#services/wallets/queries.ts';
 import type { Config, ServiceName } from '#src/config.ts';
 import type { Kernel } from './kernel.ts';
@@ -23,10 +24,11 @@ interface Parts {
 }
 
 /** A read model that is looked up row by row, and its cache. */
-interface Cached<Row> {
+interface Cached<Row extends VersionedRow> {
   readonly service: ServiceName;
   readonly name: string;
   readonly aggregateType: string;
+  readonly projection: RowProjection<Row>;
   load(sql: Sql, ids: readonly string[]): Promise<readonly Row[]>;
   idOf(row: Row): string;
 }
@@ -35,6 +37,7 @@ const WALLETS: Cached<WalletRow> = {
   service: 'wallets',
   name: 'wallets',
   aggregateType: WALLET,
+  projection: walletBalances,
   load: loadWallets,
   idOf: (row) => row.wallet_id,
 };
@@ -42,6 +45,7 @@ const PRODUCTS: Cached<ProductRow> = {
   service: 'catalog',
   name: 'products',
   aggregateType: PRODUCT,
+  projection: products,
   load: loadProducts,
   idOf: (row) => row.product_id,
 };
@@ -49,6 +53,7 @@ const STOCKS: Cached<StockRow> = {
   service: 'inventory',
   name: 'stock',
   aggregateType: STOCK,
+  projection: stock,
   load: loadStock,
   idOf: (row) => row.product_id,
 };
@@ -68,8 +73,11 @@ export function createCaches(parts: Parts): Caches {
   };
 }
 
-function open<Row>({ config, kernelOf, sqlOf, observe }: Parts, cached: Cached<Row>): RowSource<Row> {
-  const { service, name, aggregateType, load, idOf } = cached;
+function open<Row extends VersionedRow>(
+  { config, kernelOf, sqlOf, observe }: Parts,
+  cached: Cached<Row>,
+): RowSource<Row> {
+  const { service, name, aggregateType, projection, load, idOf } = cached;
   const { tail, backend } = kernelOf(service);
   const clock: Clock = backend.clock;
   const sql = sqlOf(service);
@@ -77,6 +85,7 @@ function open<Row>({ config, kernelOf, sqlOf, observe }: Parts, cached: Cached<R
   const settings = {
     name,
     aggregateType,
+    projection,
     maxRows: config.cacheRows,
     ttlMs: config.cacheTtlMs,
     maxTtlMs: config.cacheMaxTtlMs,

@@ -10,6 +10,7 @@ import { withPhases } from './phases.ts';
 type Arguments = Omit<ReadsOptions, 'onPhase' | 'mix'> & {
   readonly mix: number | typeof SHOP;
   readonly products: number;
+  readonly profile?: string;
   readonly json?: boolean;
 };
 
@@ -41,6 +42,7 @@ export function readsCommand(): Command {
       wholeNumber(1),
       100_000,
     )
+    .option('--profile <folder>', 'write a CPU profile of its server there; of the shop')
     .addHelpText('after', DEFINITIONS)
     .action(run);
   return withExample(

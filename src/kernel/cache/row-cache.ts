@@ -1,20 +1,28 @@
 import { LRUCache } from 'lru-cache';
 import type { Tail } from '../bus/tail.ts';
 import type { Clock } from '../core/clock.ts';
+import type { RecordedEvent } from '../core/event.ts';
+import type { RowProjection } from '../core/projection.ts';
 import type { Lookup } from '../postgres/lookup.ts';
 
 /** Times in milliseconds. */
-export interface RowCacheSettings {
+export interface RowCacheSettings<Row extends VersionedRow> {
   /** For people and metrics. */
   readonly name: string;
-  /** The rows of streams of this type: an event of a stream changes its row, in the transaction that appends the event. */
+  /** The read model: one row for each stream of this type, under its id, written in the transaction of its events. */
   readonly aggregateType: string;
+  readonly projection: RowProjection<Row>;
   readonly maxRows: number;
   /** How long a row is kept at first. One that is asked for often is kept twice as long each time, up to `maxTtlMs`. */
   readonly ttlMs: number;
   readonly maxTtlMs: number;
   /** How long it is kept that there is no row. */
   readonly missingTtlMs: number;
+}
+
+/** A row that says how far its stream had come. */
+export interface VersionedRow extends Readonly<Record<string, unknown>> {
+  readonly version: number;
 }
 
 /** What a cache tells of each look-up. `bypass`: other processes write, so it was not asked. */
@@ -33,7 +41,9 @@ export interface RowSource<Row> {
 }
 
 interface Entry<Row> {
-  readonly row: Row | undefined;
+  row: Row | undefined;
+  /** Where its stream stood, as far as is known. */
+  position: number;
   readonly ttlMs: number;
   readonly expiresAt: number;
   hits: number;
@@ -45,13 +55,16 @@ const OFTEN = 8;
 /**
  * Rows of a read model in memory, never older than what was acknowledged: while this process is the only one that writes
  * (`tail.alone`, which others cannot undo without its knowing), it hears of each change before whoever asked for it does. While others write, every
- * look-up goes to the database.
+ * look-up goes to the database. A row that is here is changed with its events, as the one in the table is, and need not be looked up again.
  *
  * Many who ask for a row that is not here wait for one look-up. One that began before a change is answered to those who asked before
  * it, and not kept.
  */
-export function createRowCache<Row>(settings: RowCacheSettings, ports: Ports<Row>): RowSource<Row> {
-  const { name, aggregateType, ttlMs, maxTtlMs, missingTtlMs } = settings;
+export function createRowCache<Row extends VersionedRow>(
+  settings: RowCacheSettings<Row>,
+  ports: Ports<Row>,
+): RowSource<Row> {
+  const { name, aggregateType, projection, ttlMs, maxTtlMs, missingTtlMs } = settings;
   const { tail, lookup, clock, observe } = ports;
   const entries = new LRUCache<string, Entry<Row>>({ max: settings.maxRows });
   const underWay = new Map<string, Promise<Row | undefined>>();
@@ -60,10 +73,23 @@ export function createRowCache<Row>(settings: RowCacheSettings, ports: Ports<Row
   tail.subscribe(({ events }) => {
     for (const event of events) {
       if (event.aggregateType !== aggregateType) continue;
-      entries.delete(event.aggregateId);
       underWay.delete(event.aggregateId);
+      const entry = entries.peek(event.aggregateId);
+      if (entry !== undefined && !follow(entry, event)) entries.delete(event.aggregateId);
     }
   });
+
+  /** @returns false when it is not known what the row is after the event */
+  const follow = (entry: Entry<Row>, event: RecordedEvent): boolean => {
+    const { row, position } = entry;
+    if (row === undefined) return false;
+    // It was looked up after the commit of the event, before that was told.
+    if (position >= event.streamPosition) return true;
+    if (position !== event.streamPosition - 1) return false;
+    if (projection.events.includes(event.type)) entry.row = projection.evolve(row, event);
+    entry.position = event.streamPosition;
+    return true;
+  };
 
   const find = async (id: string): Promise<Row | undefined> => (await lookup([id])).get(id);
 
@@ -89,7 +115,7 @@ export function createRowCache<Row>(settings: RowCacheSettings, ports: Ports<Row
   const entryOf = (row: Row | undefined, before: Entry<Row> | undefined): Entry<Row> => {
     const kept = before?.row !== undefined && before.hits >= OFTEN ? Math.min(before.ttlMs * 2, maxTtlMs) : ttlMs;
     const time = row === undefined ? missingTtlMs : kept;
-    return { row, ttlMs: time, expiresAt: clock.now() + time, hits: 0 };
+    return { row, position: row?.version ?? 0, ttlMs: time, expiresAt: clock.now() + time, hits: 0 };
   };
 
   /** Others have written since the last look-up: nothing that is known from before counts. */
