@@ -8,6 +8,7 @@ import { createMetricsService, type MetricsService } from '#services/metrics/ind
 import { brokenInvariants } from '#services/metrics/queries.ts';
 import type { MetricSources } from '#services/metrics/sampler.ts';
 import { countStuckSagas } from '#services/payments/queries.ts';
+import { countStuckPurchases } from '#services/purchases/queries.ts';
 import { trialBalance } from '#services/wallets/queries.ts';
 import type { Config, ServiceName } from '#src/config.ts';
 import { INVARIANTS, type InvariantName } from '#src/invariants/finding.ts';
@@ -43,7 +44,13 @@ export function metricsService({ config, homes, services, metrics, monitor, log 
   const platform = monitor && {
     monitorLag: () => monitor.lag(),
     failures: async () => (await Promise.all(homes.all.map(({ database }) => countFailures(database.pool)))).flat(),
-    stuckSagas: () => countStuckSagas(sqlOf('payments'), clock.now()),
+    stuckSagas: async () => {
+      const [payments, purchases] = await Promise.all([
+        countStuckSagas(sqlOf('payments'), clock.now()),
+        countStuckPurchases(sqlOf('purchases'), clock.now()),
+      ]);
+      return payments + purchases;
+    },
     openFindings: () => brokenInvariants(sqlOf('metrics')),
     brokenSums: () => unbalanced(sqlOf('wallets')),
   };

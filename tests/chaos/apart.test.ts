@@ -1,4 +1,4 @@
 import { APART } from './plan.ts';
 import { shortForm } from './short-form.ts';
 
-shortForm('parts that run apart', APART, { requestsPerSecond: 40 });
+shortForm('parts that run apart', APART, { requestsPerSecond: 20 });

@@ -1,4 +1,4 @@
 import { EMBEDDED } from './plan.ts';
 import { shortForm } from './short-form.ts';
 
-shortForm('servers that look after PostgreSQL and the simulator themselves', EMBEDDED, { requestsPerSecond: 40 });
+shortForm('servers that look after PostgreSQL and the simulator themselves', EMBEDDED, { requestsPerSecond: 20 });

@@ -1,37 +1,20 @@
 import { Command, Option } from 'commander';
-import { BUSES, MAX_INSTANCES } from '../../../bench/harness/shape.ts';
 import type { PaymentsOptions, PaymentsResult } from '../../../bench/scenarios/payments.ts';
 import { foundSomethingWrong } from '../failure.ts';
 import { share, wholeNumber, withExample, withJson } from '../options.ts';
 import { paint, printFields, printJson } from '../output.ts';
+import { withLoad } from './load-options.ts';
 import { withPhases } from './phases.ts';
 import { printDurations } from './table.ts';
 
 type Arguments = Omit<PaymentsOptions, 'onPhase'> & { readonly json?: boolean };
 
 export function paymentsCommand(): Command {
-  const payments = new Command('payments')
+  const payments = withLoad(new Command('payments'), 'payment')
     .description('payments a second from POST to their final status, on a server and data folder of its own')
-    .addOption(new Option('--bus <bus>', 'what carries events between services').choices(BUSES).default('postgres'))
-    .option(
-      '--instances <number>',
-      'so many processes of each service and one with the API; all in one process when not given',
-      wholeNumber(1, MAX_INSTANCES),
-    )
-    .option('--seconds <number>', 'how long is measured', wholeNumber(1, 3600), 10)
-    .option('--warm-up <seconds>', 'how long the load runs before that', wholeNumber(0, 600), 2)
-    .option('--connections <number>', 'clients, each with one payment on its way', wholeNumber(1, 10_000), 256)
     .addOption(new Option('--method <method>', 'how is paid').choices(['wallet', 'credit_card']).default('wallet'))
-    .option(
-      '--sample-every <number>',
-      'every so many-th payment is answered with its final status; 1: no client asks for more before',
-      wholeNumber(1),
-      50,
-    )
     .option('--hot <share>', 'share of the payments, 0 to 1, that go to one wallet', share, 0)
-    .option('--wallets <number>', 'how many wallets there are', wholeNumber(1, 1_000_000), 1000)
     .option('--preload-events <number>', 'fill the store with so many events first', wholeNumber(0), 0)
-    .option('--profile <folder>', 'write a CPU profile of each of its processes there')
     .action(run);
   return withExample(
     withJson(payments),

@@ -1,35 +1,18 @@
-import { Command, Option } from 'commander';
-import { BUSES, MAX_INSTANCES } from '../../../bench/harness/shape.ts';
+import { Command } from 'commander';
 import type { PurchasesOptions, PurchasesResult } from '../../../bench/scenarios/purchases.ts';
 import { foundSomethingWrong } from '../failure.ts';
 import { wholeNumber, withExample, withJson } from '../options.ts';
 import { paint, printFields, printJson } from '../output.ts';
+import { withLoad } from './load-options.ts';
 import { withPhases } from './phases.ts';
 import { printDurations } from './table.ts';
 
 type Arguments = Omit<PurchasesOptions, 'onPhase'> & { readonly json?: boolean };
 
 export function purchasesCommand(): Command {
-  const purchases = new Command('purchases')
+  const purchases = withLoad(new Command('purchases'), 'purchase')
     .description('purchases of two products a second, from POST to their completion')
-    .addOption(new Option('--bus <bus>', 'what carries events between services').choices(BUSES).default('postgres'))
-    .option(
-      '--instances <number>',
-      'so many processes of each service and one with the API; all in one process when not given',
-      wholeNumber(1, MAX_INSTANCES),
-    )
-    .option('--seconds <number>', 'how long is measured', wholeNumber(1, 3600), 10)
-    .option('--warm-up <seconds>', 'how long the load runs before that', wholeNumber(0, 600), 2)
-    .option('--connections <number>', 'clients, each with one purchase on its way', wholeNumber(1, 10_000), 256)
-    .option(
-      '--sample-every <number>',
-      'every so many-th purchase is answered when it has ended; 1: no client asks for more before',
-      wholeNumber(1),
-      50,
-    )
-    .option('--wallets <number>', 'how many wallets there are', wholeNumber(1, 1_000_000), 1000)
     .option('--products <number>', 'how many products there are', wholeNumber(2, 1_000_000), 1000)
-    .option('--profile <folder>', 'write a CPU profile of each of its processes there')
     .action(run);
   return withExample(withJson(purchases), 'bench purchases --seconds 30', 'bench purchases --bus kafka --instances 2');
 }

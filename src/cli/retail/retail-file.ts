@@ -123,25 +123,26 @@ function invoiceOf(rows: readonly { readonly line: number; readonly cells: Cells
 
 type Problem = Pick<RefusedLine, 'reason' | 'detail'>;
 
-function refuse(reason: Refusal, detail: string = REFUSALS[reason]): Problem {
+function leaveOut(reason: Refusal, detail: string = REFUSALS[reason]): Problem {
   return { reason, detail };
 }
 
 function readLine(line: number, cells: Cells, isCancellation: boolean): RetailLine | Problem {
   const { invoice, stock_code: sku, description, quantity: units, unit_price: price, customer_id: customer } = cells;
   const parsed = parseLimit(price.replace(/^-/, ''), CURRENCY, 'unit_price');
-  if (!NAME.test(invoice)) return refuse('malformed', `invoice must be 1 to 64 letters and digits, not "${invoice}"`);
-  if (!QUANTITY.test(units)) return refuse('malformed', `quantity must be a whole number, not "${units}"`);
-  if (!parsed.ok) return refuse('malformed', parsed.refusal.message);
-  if (!PRODUCT.test(sku) || sku.length > MAX_SKU) return refuse('no_product', `"${sku}" is no product: ${description}`);
-  if (parsed.value === 0 || price.startsWith('-')) return refuse('zero_price', `the price is ${price}`);
+  if (!NAME.test(invoice)) return leaveOut('malformed', `invoice must be 1 to 64 letters and digits, not "${invoice}"`);
+  if (!QUANTITY.test(units)) return leaveOut('malformed', `quantity must be a whole number, not "${units}"`);
+  if (!parsed.ok) return leaveOut('malformed', parsed.refusal.message);
+  if (!PRODUCT.test(sku) || sku.length > MAX_SKU)
+    return leaveOut('no_product', `"${sku}" is no product: ${description}`);
+  if (parsed.value === 0 || price.startsWith('-')) return leaveOut('zero_price', `the price is ${price}`);
   const quantity = Number(units);
-  if (quantity === 0) return refuse('zero_quantity');
+  if (quantity === 0) return leaveOut('zero_quantity');
   if (isCancellation !== quantity < 0)
-    return refuse(isCancellation ? 'not_negative' : 'negative_quantity', `the quantity is ${units}`);
-  if (customer === '') return refuse('no_customer');
+    return leaveOut(isCancellation ? 'not_negative' : 'negative_quantity', `the quantity is ${units}`);
+  if (customer === '') return leaveOut('no_customer');
   if (!NAME.test(customer))
-    return refuse('malformed', `customer_id must be 1 to 64 letters and digits, not "${customer}"`);
+    return leaveOut('malformed', `customer_id must be 1 to 64 letters and digits, not "${customer}"`);
   return { line, invoice, sku, description, quantity: Math.abs(quantity), priceMinor: parsed.value, customer };
 }
 
@@ -149,7 +150,7 @@ function readLine(line: number, cells: Cells, isCancellation: boolean): RetailLi
 function conflictOf(line: RetailLine, before: readonly RetailLine[]): Problem | undefined {
   const [first] = before;
   if (first !== undefined && first.customer !== line.customer)
-    return refuse('two_customers', `customer ${line.customer}, and the invoice is of ${first.customer}`);
+    return leaveOut('two_customers', `customer ${line.customer}, and the invoice is of ${first.customer}`);
   const other = before.find(({ sku, priceMinor }) => sku === line.sku && priceMinor !== line.priceMinor);
-  return other && refuse('two_prices', `${line.sku} is on line ${other.line} at another price`);
+  return other && leaveOut('two_prices', `${line.sku} is on line ${other.line} at another price`);
 }

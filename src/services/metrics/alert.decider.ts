@@ -124,7 +124,10 @@ function breakerAlert({ breakersOpen }: Sample): readonly Alert[] {
 function operatorAlerts({ deadLetters, stuckSagas, brokenInvariants }: Sample): readonly Alert[] {
   const alerts: Alert[] = [];
   if (deadLetters > 0) alerts.push(warning('dead_letters', `${deadLetters} dead letters are open: caudal dlq list`));
-  if (stuckSagas > 0) alerts.push(warning('stuck_sagas', `${stuckSagas} sagas are stuck: caudal sagas list --stuck`));
+  if (stuckSagas > 0)
+    alerts.push(
+      warning('stuck_sagas', `${stuckSagas} sagas are stuck: caudal sagas list --stuck, and GET /purchases?stuck=true`),
+    );
   if (brokenInvariants.length > 0) alerts.push(invariantAlert(brokenInvariants));
   return alerts;
 }

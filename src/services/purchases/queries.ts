@@ -51,6 +51,16 @@ export async function listPurchases(sql: Sql, filter: PurchaseFilter): Promise<P
   return pageOf(rows, limit, (last) => last.purchase_id);
 }
 
+/** How many purchases are stuck at `now` (milliseconds since 1970): something takes longer than it should. */
+export async function countStuckPurchases(sql: Sql, now: number): Promise<number> {
+  const [row] = await sql.query<{ stuck: number }>(
+    `SELECT count(*) AS stuck FROM purchases.purchases
+      WHERE deadline_at IS NOT NULL AND (deadline_at <= $1 OR stuck_reason IS NOT NULL)`,
+    [new Date(now)],
+  );
+  return row?.stuck ?? 0;
+}
+
 /** The ids of purchases of which a step or a refund is past its deadline at `now`, the longest overdue first. */
 export async function duePurchases(sql: Sql, now: number, limit: number): Promise<readonly string[]> {
   const rows = await sql.query<{ purchase_id: string }>(

@@ -20,20 +20,15 @@ const MAX_PAGES = 20;
 const WALLET_COLUMNS = Object.keys(WALLET_TABLE.columns).join(', ');
 
 /** The wallet with this id, or of the user with this id. A wallet's id is a function of its user's, so both are the key. */
-export async function findWallet(
-  wallets: RowSource<WalletRow>,
-  walletOrUserId: string,
-): Promise<WalletRow | undefined> {
-  const byId = isUuid(walletOrUserId) ? await wallets.get(walletOrUserId) : undefined;
-  return byId ?? wallets.get(walletIdOf(walletOrUserId));
+export async function findWallet(wallets: RowSource<WalletRow>, idOrUser: string): Promise<WalletRow | undefined> {
+  const byId = isUuid(idOrUser) ? await wallets.get(idOrUser) : undefined;
+  return byId ?? wallets.get(walletIdOf(idOrUser));
 }
 
 /** Those of the wallets with these ids that there are. */
 export function loadWallets(sql: Sql, ids: readonly string[]): Promise<readonly WalletRow[]> {
-  return sql.query<WalletRow>(
-    `SELECT ${WALLET_COLUMNS} FROM wallets.wallet_balances WHERE wallet_id = ANY($1::uuid[])`,
-    [ids],
-  );
+  const table = WALLET_TABLE.name;
+  return sql.query<WalletRow>(`SELECT ${WALLET_COLUMNS} FROM ${table} WHERE wallet_id = ANY($1::uuid[])`, [ids]);
 }
 
 export interface WalletFilter {
