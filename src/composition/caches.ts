@@ -91,5 +91,5 @@ function open<Row extends VersionedRow>(
     maxTtlMs: config.cacheMaxTtlMs,
     missingTtlMs: config.cacheMissingTtlMs,
   };
-  return createRowCache(settings, { tail, lookup, clock, observe });
+  return createRowCache(settings, { tail, lookup, clock, monotonic: () => performance.now(), observe });
 }

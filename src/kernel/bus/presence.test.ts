@@ -78,6 +78,19 @@ test('who finds no other process, and none that has to be put out, is alone', as
   assert.equal(await beat(['a']), true);
 });
 
+test('it is sure for as long as one that comes waits; after a gap others may have been there', async () => {
+  const { beat, tail } = await openPresence();
+  const before = tail.generation;
+  const sureForMs = tail.aloneUntil - performance.now();
+  assert.ok(sureForMs > 0 && sureForMs <= 2 * HEARTBEAT_MS, String(sureForMs));
+  await beat(['a']);
+  assert.equal(tail.generation, before);
+  tail.aloneUntil = performance.now();
+  assert.equal(await beat(['a']), true);
+  assert.notEqual(tail.generation, before);
+  assert.ok(tail.aloneUntil > performance.now());
+});
+
 test('who has put out another is alone only after a further lease: the other may live', async () => {
   const { beat, putsOut } = await openPresence();
   await beat(['a', 'b']);

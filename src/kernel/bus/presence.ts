@@ -48,6 +48,8 @@ interface Ports {
 
 export function createPresence(settings: PresenceSettings, ports: Ports): Presence {
   const { groups, tail, clock, log } = ports;
+  // One that comes waits for so long; one that puts us out does so after a lease.
+  const sureForMs = Math.min(2 * settings.heartbeatMs, settings.leaseMs);
   let members: readonly string[] = [];
   let generation = 0;
   let member = settings.instance;
@@ -67,6 +69,7 @@ export function createPresence(settings: PresenceSettings, ports: Ports): Presen
 
   const look = async (): Promise<void> => {
     present = false;
+    const started = performance.now();
     const view = await groups.heartbeat(PROCESSES, member, settings.leaseMs);
     if (!view.members.includes(member)) throw new MembershipLostError(`${member} was taken for dead`);
     present = true;
@@ -75,8 +78,11 @@ export function createPresence(settings: PresenceSettings, ports: Ports): Presen
     doubtfulBeats = Math.max(0, doubtfulBeats - 1);
     const alone = members.length === 1 && doubtfulBeats === 0 && !(await ports.othersMayWrite());
     if (tail.alone && !alone) log.info({ instances: members.length }, 'other processes share this store');
+    // Others may have come and gone since it was sure last.
+    if (started > tail.aloneUntil) tail.alone = false;
     tail.alone = alone;
-    if (!alone) tail.wake();
+    if (alone) tail.aloneUntil = started + sureForMs;
+    else tail.wake();
   };
 
   const enter = async (): Promise<void> => {

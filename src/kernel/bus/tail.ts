@@ -17,6 +17,11 @@ export interface Tail {
    * from was published here before it.
    */
   alone: boolean;
+  /**
+   * Until when `alone` holds surely, by `performance.now()`: whoever comes does not write before. It is told anew with each
+   * heartbeat; a process that is frozen or cut off from the database hears of nothing, but its time passes.
+   */
+  aloneUntil: number;
   /** Another number whenever others may have written since it was looked at. */
   readonly generation: number;
 }
@@ -33,6 +38,7 @@ export function createTail(): Tail {
       alone = isAlone;
       if (!isAlone) generation += 1;
     },
+    aloneUntil: 0,
     get generation() {
       return generation;
     },

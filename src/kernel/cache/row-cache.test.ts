@@ -35,7 +35,8 @@ function setUp(settings: Partial<typeof SETTINGS> = {}) {
   const queries: { readonly id: string; end(cause?: Error): void }[] = [];
   const results: CacheResult[] = [];
   const tail = createTail();
-  const time = { now: 1000 };
+  const time = { now: 1000, monotonic: 0 };
+  tail.aloneUntil = 10;
   const lookup = ([id]: readonly string[]): Promise<ReadonlyMap<string, Row>> => {
     const found = rows.get(id!);
     return new Promise((resolve, reject) => {
@@ -45,7 +46,10 @@ function setUp(settings: Partial<typeof SETTINGS> = {}) {
   };
   const cache = createRowCache<Row>(
     { ...SETTINGS, ...settings },
-    { tail, lookup, clock: { now: () => time.now }, observe: (_cache, result) => results.push(result) },
+    {
+      ...{ tail, lookup, clock: { now: () => time.now }, monotonic: () => time.monotonic },
+      observe: (_cache, result) => results.push(result),
+    },
   );
   const positions = new Map<string, number>();
   const tell = (id: string, aggregateType: string, type: string): void => {
@@ -182,6 +186,17 @@ test('while others write nothing is kept, and what was known before they did is 
   rows.set('a', { id: 'a', version: 8 });
   assert.equal(await get('a'), 8);
   assert.deepEqual(results, ['miss', 'bypass', 'bypass', 'miss']);
+});
+
+test('when it is not sure any more that nobody else writes, nothing is taken from memory', async () => {
+  const { get, rows, write, tail, time, results } = setUp();
+  write('a');
+  await get('a');
+  time.monotonic = 10;
+  rows.set('a', { id: 'a', version: 7 });
+  assert.equal(await get('a'), 7);
+  tail.aloneUntil = 20;
+  assert.deepEqual(results, ['miss', 'bypass']);
 });
 
 test('others who came and went between two look-ups are noticed, and one that was under way is not kept', async () => {

@@ -32,6 +32,8 @@ interface Ports<Row> {
   readonly tail: Tail;
   readonly lookup: Lookup<Row>;
   readonly clock: Clock;
+  /** As `performance.now()`. */
+  monotonic(): number;
   observe(cache: string, result: CacheResult): void;
 }
 
@@ -53,9 +55,9 @@ interface Entry<Row> {
 const OFTEN = 8;
 
 /**
- * Rows of a read model in memory, never older than what was acknowledged: while this process is the only one that writes
- * (`tail.alone`, which others cannot undo without its knowing), it hears of each change before whoever asked for it does. While others write, every
- * look-up goes to the database. A row that is here is changed with its events, as the one in the table is, and need not be looked up again.
+ * Rows of a read model in memory, never older than what was acknowledged: while this process is surely the only one that writes
+ * (`tail.alone`, until `tail.aloneUntil`), it hears of each change before whoever asked for it does. Else every look-up goes to the
+ * database. A row that is here is changed with its events, as the one in the table is, and need not be looked up again.
  *
  * Many who ask for a row that is not here wait for one look-up. One that began before a change is answered to those who asked before
  * it, and not kept.
@@ -65,7 +67,7 @@ export function createRowCache<Row extends VersionedRow>(
   ports: Ports<Row>,
 ): RowSource<Row> {
   const { name, aggregateType, projection, ttlMs, maxTtlMs, missingTtlMs } = settings;
-  const { tail, lookup, clock, observe } = ports;
+  const { tail, lookup, clock, monotonic, observe } = ports;
   const entries = new LRUCache<string, Entry<Row>>({ max: settings.maxRows });
   const underWay = new Map<string, Promise<Row | undefined>>();
   let generation = tail.generation;
@@ -128,7 +130,7 @@ export function createRowCache<Row extends VersionedRow>(
   return {
     get: async (id) => {
       if (generation !== tail.generation) forget();
-      if (!tail.alone) {
+      if (!tail.alone || monotonic() >= tail.aloneUntil) {
         observe(name, 'bypass');
         return find(id);
       }
