@@ -20,8 +20,8 @@ async function save(backend: Backend, t: Parameters<typeof openWriter>[0], membe
 async function expire(backend: Backend): Promise<number> {
   backend.clock.advance(LEASE_MS + 1);
   // Several times the lease: PostgreSQL's clock is another than that of the pause.
-  await sleep(120);
-  return 20;
+  await sleep(1200);
+  return 400;
 }
 
 function owners(partitions: readonly OwnedPartition[]): readonly (string | undefined)[] {
