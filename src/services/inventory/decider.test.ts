@@ -27,7 +27,11 @@ function adjust(change: number, more: Partial<AdjustStock> = {}): AdjustStock {
 }
 
 const units = (n: number, quantity: number) => ({ productId, purchaseId: purchase(n), quantity, traceId });
-const reserve = (n: number, quantity: number): StockCommand => ({ type: 'ReserveStock', ...units(n, quantity) });
+const reserve = (n: number, quantity: number, notAfter = Number.POSITIVE_INFINITY): StockCommand => ({
+  type: 'ReserveStock',
+  ...units(n, quantity),
+  notAfter,
+});
 const commit = (n: number, quantity: number): StockCommand => ({ type: 'CommitStock', ...units(n, quantity) });
 const release = (n: number, quantity: number): StockCommand => ({ type: 'ReleaseStock', ...units(n, quantity) });
 const giveBack = (n: number, quantity: number): StockCommand => ({
@@ -121,6 +125,7 @@ const CASES: readonly Case[] = [
     reserve(3, 1),
     [ofPurchase('inventory.reserved', 3, 1, levels(10, 2))],
   ],
+  ['for a purchase that is over', [adjust(10)], reserve(1, 4, NOW - 1), []],
   ['for the same purchase again', [adjust(10), reserve(1, 4)], reserve(1, 4), []],
   ['units that are kept cannot go out by hand', [adjust(10), reserve(1, 4)], adjust(-7), 'insufficient_stock'],
   ['the others can', [adjust(10), reserve(1, 4)], adjust(-6), [updated(4, levels(4, 4)), out]],

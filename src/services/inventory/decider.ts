@@ -63,6 +63,8 @@ interface UnitsOfPurchase extends OfProduct {
 /** A purchase asks for units, before it asks for money. */
 export interface ReserveStock extends UnitsOfPurchase {
   readonly type: 'ReserveStock';
+  /** Then the purchase is over, milliseconds since 1970. */
+  readonly notAfter: number;
 }
 
 /** A purchase is paid: it takes what was kept for it, else what is available. */
@@ -126,7 +128,7 @@ function decideForPurchase(
   const kept = findReservation(state.reservations, command.purchaseId);
   switch (command.type) {
     case 'ReserveStock':
-      return kept === undefined ? reserve(command, state, now, settings) : [];
+      return kept === undefined && now <= command.notAfter ? reserve(command, state, now, settings) : [];
     case 'CommitStock':
       return commit(command, kept, state, now);
     case 'ReleaseStock':

@@ -14,7 +14,8 @@ const lines = [
   { product_id: CUP, quantity: 2 },
   { product_id: POT, quantity: 1 },
 ];
-const purchase = { purchase_id: PURCHASE_ID, trace_id: traceId };
+const reserve_until = '2026-11-22T10:00:30.000Z';
+const purchase = { purchase_id: PURCHASE_ID, trace_id: traceId, reserve_until };
 
 function reactionsTo(type: string, data: object) {
   const [event] = recorded('purchase', PURCHASE_ID, [{ type, data: { ...purchase, ...data } }]);
@@ -30,8 +31,8 @@ const ask = (type: string, productId: string, quantity: number, more = {}) => ({
 
 test('a purchase asks for each of its products', () => {
   assert.deepEqual(commandsOf('purchase.created', { lines }), [
-    ask('ReserveStock', CUP, 2),
-    ask('ReserveStock', POT, 1),
+    ask('ReserveStock', CUP, 2, { notAfter: Date.parse(reserve_until) }),
+    ask('ReserveStock', POT, 1, { notAfter: Date.parse(reserve_until) }),
   ]);
 });
 

@@ -1,4 +1,5 @@
 import type { RecordedEvent } from '#kernel/core/event.ts';
+import { fromTimestamp } from '#kernel/core/timestamp.ts';
 import type { LookBack, Reaction, ServiceDefinition } from '#kernel/processor/service.ts';
 import {
   reservationDeclined,
@@ -20,10 +21,13 @@ export function inventoryService(settings: StockSettings): ServiceDefinition {
     produces: [stockUpdated, stockLow, stockOut, stockReserved, reservationDeclined, stockReleased, stockCommitted],
     deciders: [createStockDecider(settings)],
     reactions: {
-      'purchase.created': (event) => forEach(event, event.data.lines, 'ReserveStock', RESERVE_ANSWERS),
-      'purchase.confirmed': (event) => forEach(event, event.data.lines, 'CommitStock', COMMIT_ANSWERS),
+      'purchase.created': (event) => {
+        const notAfter = fromTimestamp(event.data.reserve_until);
+        return forEach(event, event.data.lines, { type: 'ReserveStock', notAfter }, RESERVE_ANSWERS);
+      },
+      'purchase.confirmed': (event) => forEach(event, event.data.lines, { type: 'CommitStock' }, COMMIT_ANSWERS),
       'purchase.cancelled': (event) => [
-        ...forEach(event, event.data.release, 'ReleaseStock', RELEASE_ANSWERS),
+        ...forEach(event, event.data.release, { type: 'ReleaseStock' }, RELEASE_ANSWERS),
         ...returns(event),
       ],
       'purchase.returned': returns,
@@ -47,14 +51,16 @@ const RELEASE_ANSWERS = ['inventory.released'];
 function forEach(
   { type: request, data }: RecordedEvent,
   units: readonly Units[],
-  type: 'ReserveStock' | 'CommitStock' | 'ReleaseStock',
+  what:
+    | { readonly type: 'ReserveStock'; readonly notAfter: number }
+    | { readonly type: 'CommitStock' | 'ReleaseStock' },
   answers: readonly string[],
 ): readonly Reaction[] {
   const { purchase_id: purchaseId, trace_id: traceId } = data;
   return units.map(({ product_id: productId, quantity }) => {
-    const command: StockCommand = { type, productId, purchaseId, quantity, traceId };
+    const command: StockCommand = { ...what, productId, purchaseId, quantity, traceId };
     const lookBack: LookBack = {
-      key: `${type} ${productId} ${purchaseId}`,
+      key: `${what.type} ${productId} ${purchaseId}`,
       repeated: false,
       isRequest: (event) => event.type === request,
       isAnswer: (event) => event.data.purchase_id === purchaseId && answers.includes(event.type),

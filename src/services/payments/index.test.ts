@@ -7,6 +7,7 @@ import { PAYMENT } from './contract.ts';
 import { paymentsService } from './index.ts';
 import { DEFAULT_PAYMENT_SETTINGS } from './payment.decider.ts';
 
+const AT = '2026-11-22T10:00:00.000Z';
 const PURCHASE_ID = '019aaf00-0000-7000-8000-000000000002';
 const service = paymentsService(DEFAULT_PAYMENT_SETTINGS);
 const ids = { payment_id: PAYMENT_ID, refund_id: refundId(1) };
@@ -68,7 +69,13 @@ const REACTIONS: readonly (readonly [type: string, data: object, command: object
 
 test('purchase.payment.requested leads to the payment that it names', () => {
   const ordered = { customer_id: 'ann', method: 'credit_card', amount_minor: 850, currency: 'GBP', trace_id: TRACE_ID };
-  const data = { purchase_id: PURCHASE_ID, payment_id: PAYMENT_ID, ...ordered, payment_token: 'tok_visa' };
+  const data = {
+    purchase_id: PURCHASE_ID,
+    payment_id: PAYMENT_ID,
+    ...ordered,
+    payment_token: 'tok_visa',
+    pay_until: AT,
+  };
   const [event] = recorded('purchase', PURCHASE_ID, [{ type: 'purchase.payment.requested', data }]);
   const command = {
     type: 'CreatePayment',
@@ -80,6 +87,7 @@ test('purchase.payment.requested leads to the payment that it names', () => {
     traceId: TRACE_ID,
     paymentToken: 'tok_visa',
     metadata: { purchase_id: PURCHASE_ID },
+    notAfter: NOW,
   };
   const expected = [{ aggregate: PAYMENT, id: PAYMENT_ID, command, fresh: true }];
   assert.deepEqual(service.reactions['purchase.payment.requested']?.(event!), expected);

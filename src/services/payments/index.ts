@@ -83,6 +83,7 @@ function paymentRequested({ data }: RecordedEvent): readonly Reaction[] {
     traceId: data.trace_id,
     ...(data.payment_token !== undefined && { paymentToken: data.payment_token }),
     metadata: { purchase_id: data.purchase_id },
+    notAfter: fromTimestamp(data.pay_until),
   };
   return [{ aggregate: PAYMENT, id: data.payment_id, command, fresh: true }];
 }

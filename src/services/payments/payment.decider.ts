@@ -136,11 +136,13 @@ export interface CreatePayment {
   readonly paymentToken?: string;
   readonly description?: string;
   readonly metadata?: Readonly<Record<string, string>>;
+  /** After that nobody waits for it any more: it is not begun. Milliseconds since 1970. */
+  readonly notAfter?: number;
 }
 
 /** Accepts a payment; one that exists already is left as it is. */
 export function createPayment(command: CreatePayment, payment: Payment, now: number): Result<readonly PaymentEvent[]> {
-  if (payment.id !== '') return accept([]);
+  if (payment.id !== '' || now > (command.notAfter ?? now)) return accept([]);
   const { amountMinor, currency, paymentToken, description, metadata } = command;
   invariant(Number.isSafeInteger(amountMinor) && amountMinor > 0, 'the amount of a payment is a positive safe integer');
   const data = {

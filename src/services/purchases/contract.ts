@@ -78,6 +78,7 @@ export const purchaseCreated = defineEvent({
     payment_token: Type.Optional(text('the card token, never a card number')),
     reference: Type.Optional(text("the caller's own name of the purchase")),
     created_at: timestamp('when'),
+    reserve_until: timestamp('until when units are to be reserved; after that it is cancelled'),
   }),
 });
 
@@ -90,6 +91,7 @@ export const purchasePaymentRequested = defineEvent({
     method: oneOf(PAYMENT_METHODS),
     payment_token: Type.Optional(text('the card token, never a card number')),
     requested_at: timestamp('when'),
+    pay_until: timestamp('until when a payment is to be begun; after that the purchase is cancelled'),
   }),
 });
 
@@ -116,6 +118,7 @@ export const CANCELLATIONS = [
   'payment_declined',
   'payment_failed',
   'payment_timeout',
+  'payment_refunded',
 ] as const;
 export type Cancellation = (typeof CANCELLATIONS)[number];
 
@@ -161,7 +164,6 @@ export const purchaseRefundRequested = defineEvent({
   description: 'Money of a purchase is to be given back: of one that was cancelled, or of units that came back.',
   schema: closed({
     ...refund,
-    round: Type.Integer({ minimum: 1, description: 'one more for each refund of this number that failed' }),
     attempt: Type.Integer({ minimum: 1, description: 'how often it was asked for' }),
     reason: text('why'),
     requested_at: timestamp('when'),
@@ -184,7 +186,7 @@ export const purchaseRefunded = defineEvent({
 export const purchaseRefundFailed = defineEvent({
   type: 'purchase.refund.failed',
   version: 1,
-  description: 'Money of a purchase could not be given back; it is tried again.',
+  description: 'Money of a purchase could not be given back: it is to be given back by hand.',
   schema: closed({ ...refund, error: text('a stable code'), failed_at: timestamp('when') }),
 });
 

@@ -56,6 +56,13 @@ const COMPLETED = [...CONFIRMED, committed(CUP), committed(POT)] as const;
 const CANCELLED = [...PAYING, cancel()] as const;
 const RETURNED = [...COMPLETED, cancel([{ productId: CUP, quantity: 1 }])] as const;
 
+const ALL_REFUNDED: PurchaseCommand = {
+  type: 'RefundMade',
+  refundId: PURCHASE_ID,
+  amountMinor: 2850,
+  refundedMinor: 2850,
+};
+
 const history = (...commands: readonly PurchaseCommand[]) => historyOf(decider, commands);
 
 const ALL_UNITS = [
@@ -73,7 +80,7 @@ const cancelled = (reason: string, more: object = {}): ExpectedEvent => ({
 const beforePaid = { release: ALL_UNITS, restock: [] };
 const askRefund = (amount_minor: number, more: object = {}): ExpectedEvent => ({
   type: 'purchase.refund.requested',
-  data: { payment_id: PAYMENT_ID, amount_minor, currency: 'GBP', round: 1, attempt: 1, ...more },
+  data: { payment_id: PAYMENT_ID, amount_minor, currency: 'GBP', attempt: 1, ...more },
 });
 const refundIdOf = (events: readonly PurchaseEvent[]): string => {
   const asked = events.findLast(({ type }) => type === 'purchase.refund.requested');
@@ -160,6 +167,13 @@ const CASES: readonly Case[] = [
   ],
   ['gives back what is paid after its end', CANCELLED, approved, [askRefund(2850, { reason: 'cancelled' })]],
   ['gives it back once', [...CANCELLED, approved], approved, []],
+  ['keeps nothing of what others have given back already', [...CANCELLED, ALL_REFUNDED], approved, []],
+  [
+    'lets nothing leave for a payment that others have given back already',
+    [...PAYING, ALL_REFUNDED],
+    approved,
+    [cancelled('payment_refunded', beforePaid)],
+  ],
   ['is not revived by stock', [create, cancel()], reserved(CUP), []],
 
   ['of nothing', [], cancel(), 'purchase_not_found'],
@@ -168,6 +182,7 @@ const CASES: readonly Case[] = [
   ['some of what is not paid', PAYING, cancel([{ productId: CUP, quantity: 1 }]), 'purchase_not_cancellable'],
   ['between payment and completion', CONFIRMED, cancel(), 'purchase_not_cancellable'],
   ['again', CANCELLED, cancel(), []],
+  ['some of what is cancelled', CANCELLED, cancel([{ productId: CUP, quantity: 1 }]), 'return_exceeds_purchase'],
   [
     'of a completed one',
     COMPLETED,
@@ -224,7 +239,7 @@ const CASES: readonly Case[] = [
     'some of the money, by others',
     COMPLETED,
     { type: 'RefundMade', refundId: PURCHASE_ID, amountMinor: 100, refundedMinor: 100 },
-    [],
+    [{ type: 'purchase.refunded', data: { status: 'PARTIALLY_REFUNDED', refunded_minor: 100 } }],
   ],
   [
     'all of the money, by others',
@@ -268,23 +283,44 @@ for (const [name, before, ms, expected] of DEADLINES) {
   });
 }
 
-test('a refund that is not answered is asked for again under its id, one that failed under another', () => {
+test('a refund that is not answered is asked for again under its id', () => {
   const events = history(...COMPLETED, cancel());
-  const first = refundIdOf(events);
   const again = given(decider, events).when(overdue, { now: NOW + 2000 });
-  assert.equal(refundIdOf(again.events), first);
-  const failed = given(decider, [...events, ...again.events]).when({
-    type: 'RefundFailed',
-    refundId: first,
-    reason: 'gateway_declined',
+  assert.equal(refundIdOf(again.events), refundIdOf(events));
+});
+
+test('a refund that failed waits for a person, and is over when somebody has given so much back', () => {
+  const events = history(...RETURNED);
+  const refundId = refundIdOf(events);
+  const failed = given(decider, events).when({ type: 'RefundFailed', refundId, reason: 'gateway_declined' });
+  failed.thenEvents({ type: 'purchase.refund.failed', data: { refund_id: refundId, error: 'gateway_declined' } });
+  const asFailed = given(decider, [...events, ...failed.events]);
+  asFailed.when({ type: 'RefundFailed', refundId, reason: 'again' }).thenNothing();
+  asFailed.when(overdue, { now: NOW + 1_000_000 }).thenNothing();
+  assert.deepEqual([troubleOf(failed.state), nextDeadlineOf(failed.state)], ['refund_failed', null]);
+  const less = asFailed.when({ type: 'RefundMade', refundId: PURCHASE_ID, amountMinor: 400, refundedMinor: 400 });
+  assert.equal(troubleOf(less.state), 'refund_failed');
+  const enough = asFailed.when({ type: 'RefundMade', refundId: PURCHASE_ID, amountMinor: 425, refundedMinor: 425 });
+  assert.equal(troubleOf(enough.state), null);
+  const after = asFailed.when({ type: 'RefundMade', refundId, amountMinor: 425, refundedMinor: 425 });
+  assert.equal(troubleOf(after.state), null, 'it was made all the same');
+});
+
+test('a refund that was less than it asked for, since others had one under way, asks for the rest', () => {
+  const events = history(...COMPLETED, cancel());
+  const refundId = refundIdOf(events);
+  const made = given(decider, events).when({ type: 'RefundMade', refundId, amountMinor: 2000, refundedMinor: 2000 });
+  made.thenEvents(
+    { type: 'purchase.refunded', data: { status: 'PARTIALLY_REFUNDED', refunded_minor: 2000 } },
+    askRefund(850, { refund_number: 2, reason: 'too late' }),
+  );
+  const theirs = given(decider, [...events, ...made.events]).when({
+    type: 'RefundMade',
+    refundId: PURCHASE_ID,
+    amountMinor: 850,
+    refundedMinor: 2850,
   });
-  failed.thenEvents({ type: 'purchase.refund.failed', data: { refund_id: first, error: 'gateway_declined' } });
-  assert.equal(troubleOf(failed.state), 'refund_failed');
-  const asFailed = given(decider, [...events, ...again.events, ...failed.events]);
-  asFailed.when({ type: 'RefundFailed', refundId: first, reason: 'again' }).thenNothing();
-  const other = asFailed.when(overdue, { now: NOW + 6000 });
-  other.thenEvents(askRefund(2850, { round: 2, attempt: 3, refund_number: 1 }));
-  assert.notEqual(refundIdOf(other.events), first);
+  assert.deepEqual([theirs.state.refunds, nextDeadlineOf(theirs.state)], [{}, null]);
 });
 
 test('a refund that is made is not asked for again', () => {

@@ -7,15 +7,7 @@ import { toTimestamp } from '#kernel/core/timestamp.ts';
 import type { ReservationRefusal } from '#services/inventory/contract.ts';
 import type { PaymentMethod } from '#services/payments/contract.ts';
 import { type Cancellation, PURCHASE } from './contract.ts';
-import {
-  nextRefund,
-  orderData,
-  type RefundMade,
-  refunded,
-  refundFailed,
-  refundOf,
-  refundsOverdue,
-} from './refund.decider.ts';
+import { orderData, type RefundMade, refunded, refundFailed, refundOf, refundsOverdue } from './refund.decider.ts';
 import {
   evolvePurchase,
   NO_PURCHASE,
@@ -90,10 +82,10 @@ export function createPurchaseDecider(settings: PurchaseSettings): Decider<Purch
     settled: ({ status, refunds }) =>
       (status === 'COMPLETED' || status === 'CANCELLED') && Object.keys(refunds).length === 0,
     decide: (command, purchase, { now }) => {
-      if (command.type === 'CreatePurchase') return accept(create(command, purchase, now));
+      if (command.type === 'CreatePurchase') return accept(create(command, purchase, now, settings));
       if (command.type === 'CancelPurchase') return cancel(command, purchase, now);
       // What concerns a payment or a product may concern no purchase.
-      return accept(purchase.id === '' ? [] : react(command, purchase, now));
+      return accept(purchase.id === '' ? [] : react(command, purchase, now, settings));
     },
   };
 }
@@ -102,10 +94,11 @@ function react(
   command: Exclude<PurchaseCommand, CreatePurchase | CancelPurchase>,
   purchase: Purchase,
   now: number,
+  settings: PurchaseSettings,
 ): Events {
   switch (command.type) {
     case 'StockReserved':
-      return purchase.state === 'RESERVING' ? reserved(command.productId, purchase, now) : [];
+      return purchase.state === 'RESERVING' ? reserved(command.productId, purchase, now, settings) : [];
     case 'StockDeclined':
       if (purchase.state === 'RESERVING') return [cancelled(purchase, command.reason, command.productId, now)];
       return purchase.state === 'COMMITTING' ? leftTheHouse(command.productId, command.reason, purchase, now) : [];
@@ -125,7 +118,7 @@ function react(
 }
 
 /** Accepts a purchase; one that exists already is left as it is. */
-function create(command: CreatePurchase, purchase: Purchase, now: number): Events {
+function create(command: CreatePurchase, purchase: Purchase, now: number, settings: PurchaseSettings): Events {
   if (purchase.id !== '') return [];
   const { purchaseId, customerId, method, currency, lines, paymentToken, reference, traceId } = command;
   const amountMinor = lines.reduce((sum, { quantity, unitPriceMinor }) => sum + quantity * unitPriceMinor, 0);
@@ -142,11 +135,12 @@ function create(command: CreatePurchase, purchase: Purchase, now: number): Event
     ...(paymentToken !== undefined && { payment_token: paymentToken }),
     ...(reference !== undefined && { reference }),
     created_at: toTimestamp(now),
+    reserve_until: toTimestamp(now + settings.reserveDeadlineMs),
   };
   return [{ type: 'purchase.created', data }];
 }
 
-function reserved(productId: string, purchase: Purchase, now: number): Events {
+function reserved(productId: string, purchase: Purchase, now: number, settings: PurchaseSettings): Events {
   if (purchase.answers[productId] !== undefined) return [];
   if (!isLastAnswer(purchase)) return [answered(purchase, productId, 'reserved', now)];
   const { method, paymentToken } = purchase;
@@ -155,6 +149,7 @@ function reserved(productId: string, purchase: Purchase, now: number): Events {
     method,
     ...(paymentToken !== null && { payment_token: paymentToken }),
     requested_at: toTimestamp(now),
+    pay_until: toTimestamp(now + settings.paymentDeadlineMs),
   };
   return [{ type: 'purchase.payment.requested', data }];
 }
@@ -162,8 +157,9 @@ function reserved(productId: string, purchase: Purchase, now: number): Events {
 /** The payment is approved: the units may leave. Money for a purchase that has ended goes back. */
 function paid(purchase: Purchase, now: number): Events {
   if (purchase.isPaid) return [];
-  if (purchase.state === 'CANCELLED') return [nextRefund(purchase, purchase.amountMinor, purchase.reason!, now)];
+  if (purchase.state === 'CANCELLED') return refundOf(purchase, purchase.amountMinor, purchase.reason!, now);
   invariant(purchase.state === 'PAYING', 'only what is reserved is paid');
+  if (purchase.refundedMinor >= purchase.amountMinor) return [cancelled(purchase, 'payment_refunded', undefined, now)];
   const data = {
     ...orderData(purchase),
     lines: purchase.lines.map(unitsData),
@@ -204,7 +200,8 @@ function cancel({ reason, units }: CancelPurchase, purchase: Purchase, now: numb
     case undefined:
       return refuse('purchase_not_found', 'there is no such purchase');
     case 'CANCELLED':
-      return accept([]);
+      if (units === undefined) return accept([]);
+      return refuse('return_exceeds_purchase', 'the purchase is cancelled: nothing is left of it', 'lines');
     case 'CONFIRMED':
       return refuse('purchase_not_cancellable', 'it is paid and about to be completed: cancel it once it is');
     case 'PENDING':

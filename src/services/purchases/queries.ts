@@ -43,7 +43,7 @@ export async function listPurchases(sql: Sql, filter: PurchaseFilter): Promise<P
     `SELECT ${PURCHASE_COLUMNS} FROM purchases.purchases
       WHERE ($1::text IS NULL OR customer_id = $1) AND ($2::text IS NULL OR status = $2)
         AND (coalesce($2::text NOT IN ('PENDING', 'CONFIRMED'), true) OR deadline_at IS NOT NULL)
-        AND (NOT $3 OR (deadline_at IS NOT NULL AND (deadline_at <= $4 OR stuck_reason IS NOT NULL)))
+        AND (NOT $3 OR deadline_at <= $4 OR stuck_reason IS NOT NULL)
         AND ($5::uuid IS NULL OR purchase_id < $5) AND ($6::text IS NULL OR reference = $6)
       ORDER BY purchase_id DESC LIMIT $7`,
     [customerId, status, stuck, new Date(now), cursor, reference, limit + 1],
@@ -54,8 +54,7 @@ export async function listPurchases(sql: Sql, filter: PurchaseFilter): Promise<P
 /** How many purchases are stuck at `now` (milliseconds since 1970): something takes longer than it should. */
 export async function countStuckPurchases(sql: Sql, now: number): Promise<number> {
   const [row] = await sql.query<{ stuck: number }>(
-    `SELECT count(*) AS stuck FROM purchases.purchases
-      WHERE deadline_at IS NOT NULL AND (deadline_at <= $1 OR stuck_reason IS NOT NULL)`,
+    'SELECT count(*) AS stuck FROM purchases.purchases WHERE deadline_at <= $1 OR stuck_reason IS NOT NULL',
     [new Date(now)],
   );
   return row?.stuck ?? 0;

@@ -22,20 +22,19 @@ export function refundOf(purchase: Purchase, amountMinor: number, reason: string
 
 /** Gives money back that was not asked back before. */
 export function nextRefund(purchase: Purchase, amountMinor: number, reason: string, now: number): PurchaseEvent {
-  return askForRefund(purchase, purchase.refundCount + 1, { amountMinor, round: 1, attempt: 1, reason }, now);
+  return askForRefund(purchase, purchase.refundCount + 1, { amountMinor, attempt: 1, reason }, now);
 }
 
 function askForRefund(
   purchase: Purchase,
   number: number,
-  { amountMinor, round, attempt, reason }: Pick<OpenRefund, 'amountMinor' | 'round' | 'attempt' | 'reason'>,
+  { amountMinor, attempt, reason }: Pick<OpenRefund, 'amountMinor' | 'attempt' | 'reason'>,
   now: number,
 ): PurchaseEvent {
   const data = {
     ...orderData(purchase, amountMinor),
-    refund_id: namedUuid('purchase refund', purchase.id, String(number), String(round)),
+    refund_id: namedUuid('purchase refund', purchase.id, String(number)),
     refund_number: number,
-    round,
     attempt,
     reason,
     requested_at: toTimestamp(now),
@@ -43,26 +42,31 @@ function askForRefund(
   return { type: 'purchase.refund.requested', data };
 }
 
-/** A refund that is not the purchase's own counts when nothing is left to give back. */
+/**
+ * What was given back, by whomever. Where others had a refund under way, the purchase's own may have been less than it asked for: the
+ * rest is asked for anew, in case theirs is not made.
+ */
 export function refunded(
   { refundId, amountMinor, refundedMinor }: RefundMade,
   purchase: Purchase,
   now: number,
 ): Events {
-  const isAll = refundedMinor >= purchase.amountMinor && purchase.refundedMinor < purchase.amountMinor;
-  const isOwn = Object.values(purchase.refunds).some((refund) => refund.refundId === refundId);
-  if (!isOwn && !isAll) return [];
+  const own = Object.values(purchase.refunds).find((refund) => refund.refundId === refundId);
+  if (own === undefined && refundedMinor <= purchase.refundedMinor) return [];
+  const isAll = refundedMinor >= purchase.amountMinor;
+  const missing = own === undefined || isAll ? 0 : own.amountMinor - amountMinor;
   const data = {
     ...orderData(purchase, amountMinor),
     refund_id: refundId,
-    status: refundedMinor >= purchase.amountMinor ? ('REFUNDED' as const) : ('PARTIALLY_REFUNDED' as const),
+    status: isAll ? ('REFUNDED' as const) : ('PARTIALLY_REFUNDED' as const),
     refunded_minor: refundedMinor,
     refunded_at: toTimestamp(now),
   };
-  return [{ type: 'purchase.refunded', data }];
+  const rest = missing > 0 ? [nextRefund(purchase, missing, own!.reason, now)] : [];
+  return [{ type: 'purchase.refunded', data }, ...rest];
 }
 
-/** The payment could not give the money back under this id: the next request takes another. */
+/** The payment could not give the money back: a person has to. */
 export function refundFailed(refundId: string, error: string, purchase: Purchase, now: number): Events {
   const found = Object.entries(purchase.refunds).find(([, refund]) => refund.refundId === refundId);
   if (found === undefined || found[1].hasFailed) return [];
@@ -76,14 +80,11 @@ export function refundFailed(refundId: string, error: string, purchase: Purchase
   return [{ type: 'purchase.refund.failed', data }];
 }
 
-/** An id that failed is not asked for again, and one that may be under way under no other. */
+/** Again under its id: it is given back once. */
 export function refundsOverdue(purchase: Purchase, now: number): Events {
   return Object.entries(purchase.refunds)
-    .filter(([, refund]) => refund.deadlineAt <= now)
-    .map(([number, refund]) => {
-      const round = refund.hasFailed ? refund.round + 1 : refund.round;
-      return askForRefund(purchase, Number(number), { ...refund, round, attempt: refund.attempt + 1 }, now);
-    });
+    .filter(([, { deadlineAt }]) => deadlineAt !== null && deadlineAt <= now)
+    .map(([number, refund]) => askForRefund(purchase, Number(number), { ...refund, attempt: refund.attempt + 1 }, now));
 }
 
 /** What every event of a purchase says of it. @param amountMinor what the event is about, when not all of it */

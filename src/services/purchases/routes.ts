@@ -194,7 +194,8 @@ export function purchaseRoutes(ports: PurchaseRoutePorts): FastifyPluginAsyncTyp
     app.get('/purchases/:id', { schema: operations.show }, async (request) => {
       const id = uuidParam(request.params.id);
       const row = await findPurchase(sql, id);
-      const isAtRest = row !== undefined && row.completed_at !== null && row.deadline_at === null;
+      // A completed one may have been cancelled a moment ago, which its row does not say yet.
+      const isAtRest = row?.status === 'CANCELLED' && row.deadline_at === null && row.stuck_reason === null;
       return purchaseView(isAtRest ? purchaseOf(row) : await loadPurchase(executor, id));
     });
 

@@ -49,13 +49,12 @@ export type StockAnswer = 'given' | 'declined';
 export interface OpenRefund {
   readonly refundId: string;
   readonly amountMinor: number;
-  /** One more for each id that failed. */
-  readonly round: number;
   readonly attempt: number;
+  /** It is not asked for again by itself: one that a gateway has declined may be made all the same. */
   readonly hasFailed: boolean;
   readonly reason: string;
-  /** When it must have been answered; milliseconds since 1970. */
-  readonly deadlineAt: number;
+  /** When it must have been answered, milliseconds since 1970; null: it has failed. */
+  readonly deadlineAt: number | null;
 }
 
 /** A purchase and its saga. `id` is empty until it exists. Times in milliseconds since 1970. */
@@ -145,9 +144,9 @@ export const DEFAULT_PURCHASE_SETTINGS: PurchaseSettings = {
 export function evolvePurchase(purchase: Purchase, event: PurchaseEvent, settings: PurchaseSettings): Purchase {
   switch (event.type) {
     case 'purchase.created':
-      return created(event.data, settings);
+      return created(event.data);
     case 'purchase.payment.requested': {
-      const deadlineAt = fromTimestamp(event.data.requested_at) + settings.paymentDeadlineMs;
+      const deadlineAt = fromTimestamp(event.data.pay_until);
       return { ...purchase, ...newStep('PAYING', deadlineAt) };
     }
     case 'purchase.confirmed': {
@@ -168,7 +167,7 @@ export function evolvePurchase(purchase: Purchase, event: PurchaseEvent, setting
       return refunded(purchase, event.data);
     case 'purchase.refund.failed': {
       const { refund_number } = event.data;
-      const refund = { ...purchase.refunds[refund_number]!, hasFailed: true };
+      const refund = { ...purchase.refunds[refund_number]!, hasFailed: true, deadlineAt: null };
       return { ...purchase, refunds: { ...purchase.refunds, [refund_number]: refund } };
     }
     case 'purchase.saga.advanced':
@@ -180,8 +179,7 @@ function newStep(state: PurchaseSagaState, deadlineAt: number | null) {
   return { state, answers: {}, attempt: 1, deadlineAt, stuckReason: null };
 }
 
-function created(data: EventOf<typeof purchaseCreated>['data'], settings: PurchaseSettings): Purchase {
-  const createdAt = fromTimestamp(data.created_at);
+function created(data: EventOf<typeof purchaseCreated>['data']): Purchase {
   return {
     ...NO_PURCHASE,
     id: data.purchase_id,
@@ -200,8 +198,8 @@ function created(data: EventOf<typeof purchaseCreated>['data'], settings: Purcha
       unitPriceMinor: line.unit_price_minor,
       returned: 0,
     })),
-    deadlineAt: createdAt + settings.reserveDeadlineMs,
-    createdAt,
+    deadlineAt: fromTimestamp(data.reserve_until),
+    createdAt: fromTimestamp(data.created_at),
   };
 }
 
@@ -241,11 +239,10 @@ function refundRequested(
   data: EventOf<typeof purchaseRefundRequested>['data'],
   settings: PurchaseSettings,
 ): Purchase {
-  const { refund_number, refund_id, amount_minor, round, attempt, reason, requested_at } = data;
+  const { refund_number, refund_id, amount_minor, attempt, reason, requested_at } = data;
   const refund: OpenRefund = {
     refundId: refund_id,
     amountMinor: amount_minor,
-    round,
     attempt,
     hasFailed: false,
     reason,
@@ -259,10 +256,13 @@ function refundRequested(
   };
 }
 
+/** A refund that is not the purchase's own stands for one that has failed and is not larger, or, when all is given back, for all. */
 function refunded(purchase: Purchase, data: EventOf<typeof purchaseRefunded>['data']): Purchase {
-  const open = Object.entries(purchase.refunds).filter(
-    ([, { refundId }]) => data.status !== 'REFUNDED' && refundId !== data.refund_id,
-  );
+  const all = Object.entries(purchase.refunds);
+  const own = all.find(([, { refundId }]) => refundId === data.refund_id);
+  const instead = all.find(([, { hasFailed, amountMinor }]) => hasFailed && amountMinor <= data.amount_minor);
+  const closed = own ?? instead;
+  const open = data.status === 'REFUNDED' ? [] : all.filter((entry) => entry !== closed);
   const refundedMinor = Math.max(purchase.refundedMinor, data.refunded_minor);
   return { ...purchase, refunds: Object.fromEntries(open), refundedMinor };
 }
@@ -286,14 +286,15 @@ function waitOf(attempt: number, { stepDeadlineMs, maxWaitMs }: PurchaseSettings
 
 /** When something of the purchase must have been answered, the first of it; null: nothing is awaited. */
 export function nextDeadlineOf({ deadlineAt, refunds }: Purchase): number | null {
-  const deadlines = Object.values(refunds).map((refund) => refund.deadlineAt);
-  if (deadlineAt !== null) deadlines.push(deadlineAt);
+  const deadlines = [deadlineAt, ...Object.values(refunds).map((refund) => refund.deadlineAt)].filter(
+    (at) => at !== null,
+  );
   return deadlines.length === 0 ? null : Math.min(...deadlines);
 }
 
 /** Why something of the purchase takes longer than it should; null while all goes well. */
 export function troubleOf({ stuckReason, refunds }: Purchase): string | null {
   const open = Object.values(refunds);
-  if (open.some((refund) => refund.hasFailed || refund.round > 1)) return 'refund_failed';
+  if (open.some((refund) => refund.hasFailed)) return 'refund_failed';
   return stuckReason ?? (open.some((refund) => refund.attempt > 1) ? 'refund_not_answered' : null);
 }

@@ -30,7 +30,8 @@ describe('what the API makes of parts that fail', () => {
     const { executor, sql } = failing(error);
     const log = createLog('info', { write: (line) => void lines.push(line) });
     const payments = { ...api.context.payments!, executor, sql };
-    const wallets = { ...api.context.wallets!, executor, sql };
+    const rows = { get: () => Promise.reject(error) };
+    const wallets = { ...api.context.wallets!, executor, sql, rows };
     return api.withContext({ payments, wallets, databases: [{ ...api.context.databases[0], sql }], log });
   };
 

@@ -138,7 +138,7 @@ export const PLANTED_BUGS: Readonly<Record<string, PlantedBug>> = {
   },
   'money that comes after the end of a purchase is kept': {
     file: 'src/services/purchases/decider.ts',
-    find: 'return [nextRefund(purchase, purchase.amountMinor, purchase.reason!, now)];',
-    replace: 'return [];',
+    find: "if (purchase.state === 'CANCELLED') return refundOf(purchase, purchase.amountMinor, purchase.reason!, now);",
+    replace: "if (purchase.state === 'CANCELLED') return [];",
   },
 };

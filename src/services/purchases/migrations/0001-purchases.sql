@@ -50,3 +50,4 @@ CREATE INDEX purchases_customer ON purchases.purchases (customer_id, purchase_id
 CREATE INDEX purchases_reference ON purchases.purchases (customer_id, reference) WHERE reference IS NOT NULL;
 -- The few that are open: for the sweeper of deadlines, and for lists of what is under way.
 CREATE INDEX purchases_deadline ON purchases.purchases (deadline_at) WHERE deadline_at IS NOT NULL;
+CREATE INDEX purchases_stuck ON purchases.purchases (purchase_id) WHERE stuck_reason IS NOT NULL;
