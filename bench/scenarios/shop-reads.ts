@@ -1,11 +1,12 @@
 import { productIdOf } from '#services/catalog/contract.ts';
 import { createClient } from '../../src/cli/client.ts';
+import { PAYMENTS_MADE } from '../harness/books.ts';
 import { startReads } from '../harness/load.ts';
 import { type BenchServer, withBenchServer } from '../harness/server.ts';
 import { type BenchProduct, openShop, productsOf } from '../harness/shop.ts';
 import { type Versions, versions } from '../harness/versions.ts';
 import { CURRENCY, customersOf, openWallets } from '../harness/wallets.ts';
-import { measureWindow, type OnPhase, type Usages } from '../harness/window.ts';
+import { measureWindow, type OnPhase, type Usages, untilFinished } from '../harness/window.ts';
 import { paymentOf, startWriter, type WriterOptions, type WriterReport } from '../harness/writer.ts';
 import { type KindFigures, readFigures } from './reads.ts';
 
@@ -59,12 +60,19 @@ export function benchShopReads(options: ShopReadsOptions): Promise<ShopReadsResu
     const { port, url } = server;
     const skus = products.map(({ sku }) => sku);
     const reads = startReads({ port, connections, mix: { products: skus, customers } });
-    const writer = startWriter({ url, perSecond, requestOf: writesOf(customers, products) });
+    let payments = 0;
+    const onAccepted = (answer: unknown): void => {
+      if (isPayment(answer)) payments += 1;
+    };
+    const writer = startWriter({ url, perSecond, requestOf: writesOf(customers, products), onAccepted });
     const started = performance.now();
     try {
       const window = await measureWindow(server, reads, { seconds, onPhase, warmUpMs: WARM_UP_MS });
       const ran = (performance.now() - started) / 1000;
       const writes = await writer.stop();
+      // A payment that is accepted is debited a moment later.
+      onPhase('waiting for the last payments');
+      await untilFinished(server, PAYMENTS_MADE, payments);
       onPhase('comparing what is read with what is there');
       return {
         ...readFigures(window),
@@ -92,6 +100,10 @@ function writesOf(customers: readonly string[], products: readonly BenchProduct[
     const price = (priceMinor + 1 + (number % 100)) / 100;
     return ['PUT', `/products/${sku}`, { name: `Product ${sku}`, price, currency: CURRENCY }];
   };
+}
+
+function isPayment(answer: unknown): boolean {
+  return typeof answer === 'object' && answer !== null && 'method' in answer;
 }
 
 const RATIO = /^caudal_cache_hit_ratio\{cache="(\w+)"\} (\S+)$/gm;
