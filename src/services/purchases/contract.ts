@@ -164,6 +164,7 @@ export const purchaseRefundRequested = defineEvent({
   description: 'Money of a purchase is to be given back: of one that was cancelled, or of units that came back.',
   schema: closed({
     ...refund,
+    round: Type.Integer({ minimum: 1, description: 'one more for each refund of this number that failed' }),
     attempt: Type.Integer({ minimum: 1, description: 'how often it was asked for' }),
     reason: text('why'),
     requested_at: timestamp('when'),
@@ -186,7 +187,8 @@ export const purchaseRefunded = defineEvent({
 export const purchaseRefundFailed = defineEvent({
   type: 'purchase.refund.failed',
   version: 1,
-  description: 'Money of a purchase could not be given back: it is to be given back by hand.',
+  description:
+    'Money of a purchase could not be given back. It is tried again a few times, then it waits for a person.',
   schema: closed({ ...refund, error: text('a stable code'), failed_at: timestamp('when') }),
 });
 

@@ -13,6 +13,7 @@ const settings = {
   reserveDeadlineMs: 1000,
   paymentDeadlineMs: 5000,
   stepDeadlineMs: 2000,
+  maxRefundRounds: 2,
 };
 const decider = createPurchaseDecider(settings);
 const PURCHASE_ID = '01890a5d-ac96-774b-bcce-b302099a8057';
@@ -80,7 +81,7 @@ const cancelled = (reason: string, more: object = {}): ExpectedEvent => ({
 const beforePaid = { release: ALL_UNITS, restock: [] };
 const askRefund = (amount_minor: number, more: object = {}): ExpectedEvent => ({
   type: 'purchase.refund.requested',
-  data: { payment_id: PAYMENT_ID, amount_minor, currency: 'GBP', attempt: 1, ...more },
+  data: { payment_id: PAYMENT_ID, amount_minor, currency: 'GBP', round: 1, attempt: 1, ...more },
 });
 const refundIdOf = (events: readonly PurchaseEvent[]): string => {
   const asked = events.findLast(({ type }) => type === 'purchase.refund.requested');
@@ -289,15 +290,19 @@ test('a refund that is not answered is asked for again under its id', () => {
   assert.equal(refundIdOf(again.events), refundIdOf(events));
 });
 
-test('a refund that failed waits for a person, and is over when somebody has given so much back', () => {
+test('a refund that failed is asked for under another id, then waits for a person, and is over when somebody has given so much back', () => {
   const events = history(...RETURNED);
   const refundId = refundIdOf(events);
   const failed = given(decider, events).when({ type: 'RefundFailed', refundId, reason: 'gateway_declined' });
   failed.thenEvents({ type: 'purchase.refund.failed', data: { refund_id: refundId, error: 'gateway_declined' } });
   const asFailed = given(decider, [...events, ...failed.events]);
   asFailed.when({ type: 'RefundFailed', refundId, reason: 'again' }).thenNothing();
-  asFailed.when(overdue, { now: NOW + 1_000_000 }).thenNothing();
-  assert.deepEqual([troubleOf(failed.state), nextDeadlineOf(failed.state)], ['refund_failed', null]);
+  const other = asFailed.when(overdue, { now: NOW + 2000 });
+  other.thenEvents(askRefund(425, { round: 2, attempt: 2, refund_number: 1 }));
+  assert.notEqual(refundIdOf(other.events), refundId);
+  const again = given(decider, [...events, ...failed.events, ...other.events]);
+  const last = again.when({ type: 'RefundFailed', refundId: refundIdOf(other.events), reason: 'gateway_declined' });
+  assert.deepEqual([troubleOf(last.state), nextDeadlineOf(last.state)], ['refund_failed', null], 'two rounds at most');
   const less = asFailed.when({ type: 'RefundMade', refundId: PURCHASE_ID, amountMinor: 400, refundedMinor: 400 });
   assert.equal(troubleOf(less.state), 'refund_failed');
   const enough = asFailed.when({ type: 'RefundMade', refundId: PURCHASE_ID, amountMinor: 425, refundedMinor: 425 });

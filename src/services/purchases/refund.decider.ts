@@ -22,19 +22,20 @@ export function refundOf(purchase: Purchase, amountMinor: number, reason: string
 
 /** Gives money back that was not asked back before. */
 export function nextRefund(purchase: Purchase, amountMinor: number, reason: string, now: number): PurchaseEvent {
-  return askForRefund(purchase, purchase.refundCount + 1, { amountMinor, attempt: 1, reason }, now);
+  return askForRefund(purchase, purchase.refundCount + 1, { amountMinor, round: 1, attempt: 1, reason }, now);
 }
 
 function askForRefund(
   purchase: Purchase,
   number: number,
-  { amountMinor, attempt, reason }: Pick<OpenRefund, 'amountMinor' | 'attempt' | 'reason'>,
+  { amountMinor, round, attempt, reason }: Pick<OpenRefund, 'amountMinor' | 'round' | 'attempt' | 'reason'>,
   now: number,
 ): PurchaseEvent {
   const data = {
     ...orderData(purchase, amountMinor),
-    refund_id: namedUuid('purchase refund', purchase.id, String(number)),
+    refund_id: namedUuid('purchase refund', purchase.id, String(number), String(round)),
     refund_number: number,
+    round,
     attempt,
     reason,
     requested_at: toTimestamp(now),
@@ -66,7 +67,7 @@ export function refunded(
   return [{ type: 'purchase.refunded', data }, ...rest];
 }
 
-/** The payment could not give the money back: a person has to. */
+/** The payment could not give the money back under this id: the next request takes another. */
 export function refundFailed(refundId: string, error: string, purchase: Purchase, now: number): Events {
   const found = Object.entries(purchase.refunds).find(([, refund]) => refund.refundId === refundId);
   if (found === undefined || found[1].hasFailed) return [];
@@ -80,11 +81,14 @@ export function refundFailed(refundId: string, error: string, purchase: Purchase
   return [{ type: 'purchase.refund.failed', data }];
 }
 
-/** Again under its id: it is given back once. */
+/** An id that failed is not asked for again, and one that may be under way under no other. */
 export function refundsOverdue(purchase: Purchase, now: number): Events {
   return Object.entries(purchase.refunds)
     .filter(([, { deadlineAt }]) => deadlineAt !== null && deadlineAt <= now)
-    .map(([number, refund]) => askForRefund(purchase, Number(number), { ...refund, attempt: refund.attempt + 1 }, now));
+    .map(([number, refund]) => {
+      const round = refund.hasFailed ? refund.round + 1 : refund.round;
+      return askForRefund(purchase, Number(number), { ...refund, round, attempt: refund.attempt + 1 }, now);
+    });
 }
 
 /** What every event of a purchase says of it. @param amountMinor what the event is about, when not all of it */

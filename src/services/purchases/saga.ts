@@ -49,11 +49,12 @@ export type StockAnswer = 'given' | 'declined';
 export interface OpenRefund {
   readonly refundId: string;
   readonly amountMinor: number;
+  /** One more for each id that failed. */
+  readonly round: number;
   readonly attempt: number;
-  /** It is not asked for again by itself: one that a gateway has declined may be made all the same. */
   readonly hasFailed: boolean;
   readonly reason: string;
-  /** When it must have been answered, milliseconds since 1970; null: it has failed. */
+  /** When it must have been answered, milliseconds since 1970; null: it has failed so often that a person has to look. */
   readonly deadlineAt: number | null;
 }
 
@@ -131,6 +132,8 @@ export interface PurchaseSettings {
   readonly stepDeadlineMs: number;
   /** Each wait is twice the one before, up to this. */
   readonly maxWaitMs: number;
+  /** A refund that failed is asked for so many times in all. */
+  readonly maxRefundRounds: number;
 }
 
 export const DEFAULT_PURCHASE_SETTINGS: PurchaseSettings = {
@@ -138,6 +141,7 @@ export const DEFAULT_PURCHASE_SETTINGS: PurchaseSettings = {
   paymentDeadlineMs: 3_600_000,
   stepDeadlineMs: 30_000,
   maxWaitMs: 600_000,
+  maxRefundRounds: 10,
 };
 
 /** The purchase after an event of its stream. */
@@ -167,7 +171,9 @@ export function evolvePurchase(purchase: Purchase, event: PurchaseEvent, setting
       return refunded(purchase, event.data);
     case 'purchase.refund.failed': {
       const { refund_number } = event.data;
-      const refund = { ...purchase.refunds[refund_number]!, hasFailed: true, deadlineAt: null };
+      const before = purchase.refunds[refund_number]!;
+      const isLast = before.round >= settings.maxRefundRounds;
+      const refund = { ...before, hasFailed: true, deadlineAt: isLast ? null : before.deadlineAt };
       return { ...purchase, refunds: { ...purchase.refunds, [refund_number]: refund } };
     }
     case 'purchase.saga.advanced':
@@ -239,10 +245,11 @@ function refundRequested(
   data: EventOf<typeof purchaseRefundRequested>['data'],
   settings: PurchaseSettings,
 ): Purchase {
-  const { refund_number, refund_id, amount_minor, attempt, reason, requested_at } = data;
+  const { refund_number, refund_id, amount_minor, round, attempt, reason, requested_at } = data;
   const refund: OpenRefund = {
     refundId: refund_id,
     amountMinor: amount_minor,
+    round,
     attempt,
     hasFailed: false,
     reason,
@@ -295,6 +302,6 @@ export function nextDeadlineOf({ deadlineAt, refunds }: Purchase): number | null
 /** Why something of the purchase takes longer than it should; null while all goes well. */
 export function troubleOf({ stuckReason, refunds }: Purchase): string | null {
   const open = Object.values(refunds);
-  if (open.some((refund) => refund.hasFailed)) return 'refund_failed';
+  if (open.some((refund) => refund.hasFailed || refund.round > 1)) return 'refund_failed';
   return stuckReason ?? (open.some((refund) => refund.attempt > 1) ? 'refund_not_answered' : null);
 }
