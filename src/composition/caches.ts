@@ -1,6 +1,5 @@
 import type { CacheResult, RowSource, VersionedRow } from '#kernel/cache/row-cache.ts';
 import { createRowCache } from '#kernel/cache/row-cache.ts';
-import type { Clock } from '#kernel/core/clock.ts';
 import type { RowProjection } from '#kernel/core/projection.ts';
 import { createLookup } from '#kernel/postgres/lookup.ts';
 import type { Sql } from '#kernel/postgres/sql.ts';
@@ -79,7 +78,6 @@ function open<Row extends VersionedRow>(
 ): RowSource<Row> {
   const { service, name, aggregateType, projection, load, idOf } = cached;
   const { tail, backend } = kernelOf(service);
-  const clock: Clock = backend.clock;
   const sql = sqlOf(service);
   const lookup = createLookup((ids) => load(sql, ids), idOf);
   const settings = {
@@ -91,5 +89,5 @@ function open<Row extends VersionedRow>(
     maxTtlMs: config.cacheMaxTtlMs,
     missingTtlMs: config.cacheMissingTtlMs,
   };
-  return createRowCache(settings, { tail, lookup, clock, monotonic: () => performance.now(), observe });
+  return createRowCache(settings, { tail, lookup, clock: backend.clock, monotonic: () => performance.now(), observe });
 }

@@ -3,7 +3,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { type Static, Type } from '@sinclair/typebox';
 import { DEAD_LETTER_STATUSES, type DeadLetter, type DeadLetterFilter } from '#kernel/bus/postgres/error-log.ts';
 import { oneOf } from '#kernel/core/schemas.ts';
-import { toTimestamp } from '#kernel/core/timestamp.ts';
+import { timestampOrNull, toTimestamp } from '#kernel/core/timestamp.ts';
 import { type Answer, answerRefusal, sendAnswer } from '#kernel/http/answer.ts';
 import { cursorOf, idParams, limitOf, pageQuery, uuidParam } from '#kernel/http/input.ts';
 import { nullableText, pageSchema, readOperation, writeOperation } from '#kernel/http/operation.ts';
@@ -229,8 +229,4 @@ function withEvent(letter: DeadLetter): Static<typeof letterSchema> {
 
 function seen({ first_seen, last_seen }: { readonly first_seen: number; readonly last_seen: number }) {
   return { first_seen: toTimestamp(first_seen), last_seen: toTimestamp(last_seen) };
-}
-
-function timestampOrNull(time: number | null): string | null {
-  return time === null ? null : toTimestamp(time);
 }

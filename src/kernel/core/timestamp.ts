@@ -23,3 +23,8 @@ export function fromTimestamp(text: string): number {
   }
   return parsed;
 }
+
+/** @param time milliseconds since 1970; null stays null */
+export function timestampOrNull(time: number | null): string | null {
+  return time === null ? null : toTimestamp(time);
+}

@@ -1,6 +1,6 @@
 import { Type } from '@sinclair/typebox';
 import { defineEvent } from '#kernel/core/event.ts';
-import { namedUuid } from '#kernel/core/ids.ts';
+import { isUuid, namedUuid } from '#kernel/core/ids.ts';
 import { currency, oneOf, text, timestamp, traceId, uuid } from '#kernel/core/schemas.ts';
 
 /** The aggregate type of products: one stream per SKU. */
@@ -9,6 +9,11 @@ export const PRODUCT = 'product';
 /** The product of a SKU: there is at most one, and its id follows from the SKU. */
 export function productIdOf(sku: string): string {
   return namedUuid('product', sku);
+}
+
+/** The id of a product that a client names by its id or its SKU. */
+export function productIdFrom(idOrSku: string): string {
+  return isUuid(idOrSku) ? idOrSku : productIdOf(idOrSku);
 }
 
 /** `INACTIVE` products are shown and not sold. */

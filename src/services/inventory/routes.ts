@@ -13,7 +13,7 @@ import { pageSchema, readOperation, writeOperation } from '#kernel/http/operatio
 import { InvalidInputError } from '#kernel/http/validation.ts';
 import type { Sql } from '#kernel/postgres/sql.ts';
 import type { AnswerKey, Executor } from '#kernel/processor/execute.ts';
-import { productIdOf } from '#services/catalog/contract.ts';
+import { productIdFrom } from '#services/catalog/contract.ts';
 import { MAX_UNITS, STOCK } from './contract.ts';
 import type { AdjustStock, StockState } from './decider.ts';
 import { type StockRow, stockOf } from './projections.ts';
@@ -90,13 +90,13 @@ export function inventoryRoutes(ports: InventoryRoutePorts): FastifyPluginAsyncT
     });
 
     app.get('/inventory/:product_id', { schema: operations.show }, async ({ params }) => {
-      const row = await rows.get(idOf(params.product_id));
+      const row = await rows.get(productIdFrom(params.product_id));
       if (row === undefined) throw new RequestError('stock_not_found', 'nothing is known of the stock of this product');
       return stockView(row.product_id, stockOf(row));
     });
 
     app.post('/inventory/:product_id/adjustments', { schema: operations.adjust }, async (request, reply) => {
-      const productId = idOf(request.params.product_id);
+      const productId = productIdFrom(request.params.product_id);
       const command = readAdjustment(productId, request.body, request.id);
       const executed = await executor.execute({
         commands: [{ aggregate: STOCK, id: productId, command }],
@@ -108,10 +108,6 @@ export function inventoryRoutes(ports: InventoryRoutePorts): FastifyPluginAsyncT
       return sendAnswer(reply, executed);
     });
   };
-}
-
-function idOf(idOrSku: string): string {
-  return isUuid(idOrSku) ? idOrSku : productIdOf(idOrSku);
 }
 
 /** @throws InvalidInputError when nothing is to change */

@@ -2,7 +2,7 @@ import { type Static, Type } from '@sinclair/typebox';
 import { RequestError } from '#kernel/core/errors.ts';
 import { toMajor } from '#kernel/core/money.ts';
 import { oneOf } from '#kernel/core/schemas.ts';
-import { toTimestamp } from '#kernel/core/timestamp.ts';
+import { timestampOrNull, toTimestamp } from '#kernel/core/timestamp.ts';
 import { nullableText } from '#kernel/http/operation.ts';
 import type { Executor } from '#kernel/processor/execute.ts';
 import { PAYMENT, PAYMENT_METHODS, PAYMENT_STATUSES, SAGA_STATES } from './contract.ts';
@@ -178,10 +178,6 @@ export function requestedRefund(payment: Payment, refundId: string): RefundView 
     completed_at: null,
     trace_id: payment.traceId,
   });
-}
-
-function timestampOrNull(time: number | null): string | null {
-  return time === null ? null : toTimestamp(time);
 }
 
 /**

@@ -16,7 +16,7 @@ import { InvalidInputError } from '#kernel/http/validation.ts';
 import { createLookup } from '#kernel/postgres/lookup.ts';
 import type { Sql } from '#kernel/postgres/sql.ts';
 import type { AnswerKey, CommandResult, Executor } from '#kernel/processor/execute.ts';
-import { productIdOf } from '#services/catalog/contract.ts';
+import { productIdFrom } from '#services/catalog/contract.ts';
 import { MAX_UNITS } from '#services/inventory/contract.ts';
 import { PAYMENT_METHODS } from '#services/payments/contract.ts';
 import { MAX_LINES, PURCHASE, PURCHASE_STATUSES, type PurchaseStatus } from './contract.ts';
@@ -247,7 +247,7 @@ function readOrder(body: Static<typeof createBody>, validationError: unknown, to
   if (found.length > 0) throw new InvalidInputError(found);
   const { customer_id: customerId, method, payment_token: paymentToken, reference } = body;
   const lines = body.lines.map((line) => ({
-    productId: idOf(line.product_id),
+    productId: productIdFrom(line.product_id),
     asked: line.product_id,
     quantity: line.quantity,
     ...(line.unit_price !== undefined && { expectedPrice: line.unit_price }),
@@ -280,13 +280,9 @@ function referenceKeys(scope: string, reference: string | undefined, request: ob
 /** @throws InvalidInputError when a product is named twice */
 function readCancellation({ reason, lines }: Static<typeof cancelBody>): CancelPurchase {
   if (lines === undefined) return { type: 'CancelPurchase', reason };
-  const units = lines.map(({ product_id, quantity }) => ({ productId: idOf(product_id), quantity }));
+  const units = lines.map(({ product_id, quantity }) => ({ productId: productIdFrom(product_id), quantity }));
   refuseRepeated(units);
   return { type: 'CancelPurchase', reason, units };
-}
-
-function idOf(idOrSku: string): string {
-  return isUuid(idOrSku) ? idOrSku : productIdOf(idOrSku);
 }
 
 function refuseRepeated(lines: readonly { readonly productId: string }[]): void {

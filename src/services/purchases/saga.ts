@@ -164,7 +164,7 @@ export function evolvePurchase(purchase: Purchase, event: PurchaseEvent, setting
     case 'purchase.cancelled':
       return cancelled(purchase, event.data);
     case 'purchase.returned':
-      return returned(purchase, event.data);
+      return withReturned(purchase, event.data);
     case 'purchase.refund.requested':
       return refundRequested(purchase, event.data, settings);
     case 'purchase.refunded':
@@ -219,10 +219,6 @@ function cancelled(purchase: Purchase, data: EventOf<typeof purchaseCancelled>['
     detail,
     completedAt: purchase.completedAt ?? fromTimestamp(cancelled_at),
   };
-}
-
-function returned(purchase: Purchase, data: EventOf<typeof purchaseReturned>['data']): Purchase {
-  return withReturned(purchase, data);
 }
 
 interface Returned {

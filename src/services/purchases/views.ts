@@ -2,7 +2,7 @@ import { type Static, Type } from '@sinclair/typebox';
 import { RequestError } from '#kernel/core/errors.ts';
 import { toMajor } from '#kernel/core/money.ts';
 import { oneOf } from '#kernel/core/schemas.ts';
-import { toTimestamp } from '#kernel/core/timestamp.ts';
+import { timestampOrNull, toTimestamp } from '#kernel/core/timestamp.ts';
 import { nullableText } from '#kernel/http/operation.ts';
 import type { Executor } from '#kernel/processor/execute.ts';
 import { PAYMENT_METHODS } from '#services/payments/contract.ts';
@@ -90,10 +90,6 @@ function lineView(line: PurchaseLine, currency: string): Static<typeof lineSchem
     amount: toMajor(unitPriceMinor * quantity, currency),
     amount_minor: unitPriceMinor * quantity,
   };
-}
-
-function timestampOrNull(time: number | null): string | null {
-  return time === null ? null : toTimestamp(time);
 }
 
 /**
